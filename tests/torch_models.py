@@ -68,7 +68,18 @@ def gated() -> Any:
     return ab.Model(x, layers.Dense(2)(Gate()(x)))
 
 
-MODELS = {"resnet": resnet, "towers": towers, "transformer": transformer, "gated": gated}
+def sequences() -> Any:
+    """Recurrent layers: one after the other, both ways, and one that begins with another's states."""
+    ids, target = ab.Input((7,), dtype="int32", name="ids"), ab.Input((5, 3), name="target")
+    x = layers.LSTM(6, return_sequences=True)(layers.Embedding(11, 8)(ids))
+    x = layers.Bidirectional(layers.LSTM(4, return_sequences=True))(x)
+    _, h, c = layers.LSTM(5, return_state=True, name="encoder")(x)
+    y = layers.LSTM(5, return_sequences=True, name="decoder")(target, initial_state=[h, c])
+    y = layers.Bidirectional(layers.SimpleRNN(3), name="both")(y)
+    return ab.Model({"ids": ids, "target": target}, layers.Dense(2)(y))
+
+
+MODELS = {"resnet": resnet, "towers": towers, "transformer": transformer, "gated": gated, "sequences": sequences}
 
 
 def data(model: Any, batch: int = 4) -> list[torch.Tensor]:

@@ -229,3 +229,10 @@ def test_a_symbolic_call_is_not_noted() -> None:
     assert layer.output.key == first.key
     assert list(layer.torch_params) == ["dense/kernel", "dense/bias"]
     assert layer.torch_params["dense/kernel"] is layer.kernel.value
+
+
+def test_pairs_may_come_from_any_iterable() -> None:
+    count = ab.Variable(1.0)
+    for pairs in ([(count, 2.0)], ((each, 2.0) for each in (count,)), {count: 2.0}.items(), zip([count], [2.0], strict=True)):
+        with StatelessScope(pairs) as scope:
+            assert float(scope.get_current_value(count)) == 2.0

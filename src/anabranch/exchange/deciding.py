@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph, Node
 
-from anabranch.exchange import twins
+from anabranch.exchange import recurrent, twins
 from anabranch.exchange.calls import Call, Found, rank
 from anabranch.exchange.plan import Given, Plan, Twin
 
@@ -28,6 +28,7 @@ class Use(NamedTuple):
     owner: str
     twin: Twin
     reads: tuple[Node, ...]
+    put: Callable[[Call, Node, str], None]
 
 
 class Body:
@@ -45,6 +46,8 @@ class Body:
         if self.modal:
             self._take_dropout()
             self._momenta = _moves(calls[True].graph)
+        elif whole is None:
+            recurrent.merge(self.call, base, found.modules)
         self.uses = self._find()
 
     def _whole(self) -> Call | None:
@@ -79,6 +82,8 @@ class Body:
                     use = self._use(call, node, rule.names, rule.weights, functools.partial(_twin, rule))
                 elif node.op == "call_function" and node.target is F.batch_norm:
                     use = self._batch_norm(call, node)
+                elif node.op == "call_function" and node.target in recurrent.KINDS:
+                    use = self._recurrent(call, node)
                 else:
                     continue
                 found += [use] if use else []
@@ -97,6 +102,22 @@ class Body:
         if use and self.modal:
             self.modal = False
         return use
+
+    def _recurrent(self, call: Call, node: Node) -> Use | None:
+        made = recurrent.made(node, self.found)
+        if made is None:
+            return None
+        read, owner = {str(each.target) for each in made.reads}, made.owner
+        if any(target.rpartition(".")[0] == owner and target not in read for target in self.found.starts):
+            return None  # other weights of the same layer have no place in such a module
+        if not all(recurrent.reads_alone(graph, read) for graph in self.graphs.values()):
+            return None
+        alone = not self.modal and all(each in made.reads for each in call.graph.find_nodes(op="get_attr"))
+        if alone and owner.startswith(f"{self.base}."):
+            owner = self.base  # the weights are those of a cell, which torch's module has no part for
+        inside = f"{owner}."
+        made.twin.sources = {name: target.removeprefix(inside) for name, target in made.twin.sources.items()}
+        return Use(call, node, owner, made.twin, made.reads, recurrent.put)
 
     def _differs_by_batch_norm_alone(self) -> bool:
         """Return whether nothing but normalization by the batch differs between the code of the two modes."""
@@ -127,7 +148,7 @@ class Body:
         if twin is None:
             return None
         twin.values = {**values, **twin.values}
-        return Use(call, node, places[0][0], twin, tuple(reads.values()))
+        return Use(call, node, places[0][0], twin, tuple(reads.values()), replace)
 
     def is_one_module(self) -> bool:
         """Return whether the weights read are those of one module in the layer's own place, beside code without weights."""
@@ -142,9 +163,9 @@ class Body:
             plan.add(self.base.removeprefix(inside), self.dropout)
         for use in self.uses:
             if use.owner.startswith(inside) and plan.add(use.owner.removeprefix(inside), use.twin):
-                replace(use.call, use.node, use.owner)
+                use.put(use.call, use.node, use.owner)
                 for read in use.reads:
-                    if not read.users and not read._erased:
+                    if not read._erased and not read.users:
                         use.call.graph.erase_node(read)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -140,7 +141,9 @@ def _exported(
     free = [{axis: torch.export.Dim.AUTO for axis, size in enumerate(spec.shape) if size is None} for spec in inputs]
     options = {"strict": False, "dynamic_shapes": tuple(free), **kwargs}
     try:
-        found = torch.export.export(module, samples, **options)
+        with warnings.catch_warnings():  # any nn.LSTM changes its list of weights while it is traced, and back again
+            warnings.filterwarnings("ignore", "The tensor attributes? .*_flat_weights")
+            found = torch.export.export(module, samples, **options)
     except AnabranchError:
         raise
     except Exception as error:

@@ -43,6 +43,7 @@ def live(source: Source, plan: Plan, model: object) -> torch.nn.Module:
         elif isinstance(value, torch.nn.Parameter):
             owner._parameters[name] = value
         elif isinstance(value, torch.Tensor):
+            owner._parameters.pop(name, None)
             owner._buffers[name] = value
         else:
             setattr(owner, name, value)
@@ -51,9 +52,16 @@ def live(source: Source, plan: Plan, model: object) -> torch.nn.Module:
         if module in given:  # a user's, which the model runs too: they cannot part
             continue
         _models[module] = weakref.ref(model)
+        if isinstance(module, torch.nn.RNNBase):
+            vars(module)["flatten_parameters"] = _Flattening(module)
+            module._init_flat_weights()
         if not module_of(type(module)).startswith(_PREFIX):  # one of torch's own
             module.register_load_state_dict_pre_hook(_note_assignment)  # type: ignore[no-untyped-call]  # torch leaves it so
             vars(module)["_apply"] = _Conversion(module)
+    for path, twin in plan.twins():
+        if twin.sources:
+            hook = _Renaming(twin.sources)
+            root.get_submodule(path).register_load_state_dict_pre_hook(hook)  # type: ignore[no-untyped-call]  # as above
     return root.eval()
 
 
@@ -98,15 +106,11 @@ def _apply(self: torch.nn.Module, fn: Convert, recurse: bool = True) -> torch.nn
     return _converted(self, torch.nn.Module._apply, fn, recurse)
 
 
-class _Conversion:
-    """The ``_apply`` of a module whose class is torch's, which copies and pickles go along with; it keeps no module alive."""
+class _OfModule:
+    """A method of one module, whose class is torch's; copied and pickled with it, it keeps no module alive."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         self._module = weakref.ref(module)
-
-    def __call__(self, fn: Convert, recurse: bool = True) -> torch.nn.Module:
-        module = self._of()
-        return _converted(module, type(module)._apply, fn, recurse)
 
     def _of(self) -> torch.nn.Module:
         module = self._module()
@@ -115,7 +119,43 @@ class _Conversion:
         return module
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _Conversion, (self._of(),)
+        return type(self), (self._of(),)
+
+
+class _Conversion(_OfModule):
+    """Its ``_apply``."""
+
+    def __call__(self, fn: Convert, recurse: bool = True) -> torch.nn.Module:
+        """Convert the module."""
+        module = self._of()
+        return _converted(module, type(module)._apply, fn, recurse)
+
+
+class _Renaming:
+    """Lets a module of torch's load a ``state_dict`` of the model, which has other names for its weights."""
+
+    def __init__(self, sources: dict[str, str]) -> None:
+        self.sources = sources  # the module's names, and the model's; "" for what the model has not, and is 0
+
+    def __call__(self, module: torch.nn.Module, state_dict: dict[str, torch.Tensor], prefix: str, *others: object) -> None:
+        """Rename the model's weights in a state."""
+        if not any(source and prefix + source in state_dict for source in self.sources.values()):
+            return
+        for name, source in self.sources.items():
+            if not source:
+                state_dict.setdefault(prefix + name, torch.zeros_like(getattr(module, name)))
+            elif prefix + source in state_dict:
+                state_dict[prefix + name] = state_dict.pop(prefix + source)
+
+
+class _Flattening(_OfModule):
+    """The ``flatten_parameters`` of a recurrent one, which moves weights to other memory, so not those of a model."""
+
+    def __call__(self) -> None:
+        """Put the weights into one piece of memory, as cuDNN likes them."""
+        module = self._of()
+        if module not in _models:
+            type(module).flatten_parameters(module)  # type: ignore[attr-defined]  # put on recurrent modules alone
 
 
 def _converted(module: torch.nn.Module, convert: Callable[..., object], fn: Convert, recurse: bool) -> torch.nn.Module:

@@ -75,6 +75,7 @@ class Placer:
         made = self.graph.call_module(target, tuple(taken))
         results = [made]
         if planned.given > 1:
+            made.meta["unpacked"] = (None,) * planned.given
             results = [self.graph.call_function(operator.getitem, (made, index)) for index in range(planned.given)]
         for node in {made: None, **dict.fromkeys(results)}:
             node.meta.update(path=body.base, call=key)

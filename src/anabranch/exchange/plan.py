@@ -15,11 +15,16 @@ Value: TypeAlias = torch.Tensor | torch.Generator
 
 @dataclass(eq=False)
 class Twin:
-    """A child that one expression makes: ``nn.Conv2d(3, 8, 3)``; ``helper`` names the class that a file must hold for it."""
+    """A child that one expression makes: ``nn.Conv2d(3, 8, 3)``.
+
+    ``helper`` names the class that a file must hold for it; ``sources`` say for its values what the model calls them, where it
+    calls them otherwise.
+    """
 
     code: str
     values: dict[str, Value] = field(default_factory=dict)
     helper: str = ""
+    sources: dict[str, str] = field(default_factory=dict)
 
     def fits(self, other: object) -> bool:
         """Return whether two calls ask for the same module."""
@@ -99,6 +104,14 @@ class Plan:
                 yield from ((f"{prefix}{name}.{key}", value) for key, value in child.values.items())
             else:
                 yield from child.bindings(f"{prefix}{name}.")
+
+    def twins(self, prefix: str = "") -> Iterator[tuple[str, Twin]]:
+        """Yield the modules of torch's own in the tree by dotted path."""
+        for name, child in self.children.items():
+            if isinstance(child, Twin):
+                yield prefix + name, child
+            elif isinstance(child, Plan):
+                yield from child.twins(f"{prefix}{name}.")
 
 
 Child: TypeAlias = Twin | Given | Plan

@@ -48,6 +48,8 @@ class Statements:
         return self.lines
 
     def _write(self, node: Node) -> None:
+        if node in self._code:  # a result, which has its name from the line of the call
+            return
         self._code[node] = code, _ = expression(node, self._code, self.name_of)
         self._needs[node] = set().union(*(self._needs[source] for source in node.all_input_nodes))
         if node.op == "get_attr":
@@ -56,6 +58,8 @@ class Statements:
             (user,) = node.users
             for variable in self._needs[node]:
                 self._last[variable] = max(self._last[variable], self._position[user])
+        elif "unpacked" in node.meta and _is_taken_apart(node):
+            self._add(f"{self._unpacked(node, node.meta['unpacked'], self._position[node])} = {code}")
         elif node.users:
             name = self._name(node)
             self._hold(node, name)
@@ -65,7 +69,7 @@ class Statements:
 
     def _joins(self, node: Node, code: str) -> bool:
         """Return whether a node's code becomes part of the line of the one node that takes it."""
-        if len(node.users) != 1:
+        if len(node.users) != 1 or ("unpacked" in node.meta and _is_taken_apart(node)):
             return False
         (user,) = node.users
         if _times(user, node) != 1:
@@ -81,11 +85,29 @@ class Statements:
         call = node.meta.get("call")
         return call is not None and room > 0 and all(_is_part(other, call) for other in (*between, user))
 
-    def _name(self, node: Node) -> str:
+    def _unpacked(self, node: Node, results: tuple[Any, ...], here: int) -> str:
+        """Return the names for the results of a call at the position ``here``: ``x, (y, _)``."""
+        names = []
+        for index, inner in enumerate(results):
+            takers = [user for user in node.users if user.args[1] == index]
+            if not takers:
+                names.append("_")
+            elif inner is not None and len(takers) == 1 and _is_taken_apart(takers[0]):
+                self._code[takers[0]] = "", ATOM  # no line of its own
+                names.append(f"({self._unpacked(takers[0], inner, here)})")
+            else:
+                self._last[takers[0]] = max(self._last[taker] for taker in takers)
+                names.append(self._name(takers[0], here))
+                self._hold(takers[0], names[-1])
+                for taker in takers[1:]:
+                    self._code[taker], self._needs[taker] = self._code[takers[0]], self._needs[takers[0]]
+        return ", ".join(names)
+
+    def _name(self, node: Node, here: int | None = None) -> str:
         """Return a short name whose value is not needed after this line; values that are no tensors have their own."""
         if not _is_tensor(node):
             return self._own_name(node)
-        here = self._position[node]
+        here = self._position[node] if here is None else here
         for name in NAMES:
             holder = self._holders.get(name)
             if holder is None or (self._last[holder] <= here and _is_tensor(holder)):
@@ -105,6 +127,11 @@ class Statements:
 
     def _add(self, line: str) -> None:
         self.lines += wrapped(line, self.indent)
+
+
+def _is_taken_apart(node: Node) -> bool:
+    """Return whether nothing but single results of a call are looked at."""
+    return bool(node.users) and all(user.target is operator.getitem and isinstance(user.args[1], int) for user in node.users)
 
 
 def _is_part(node: Node, call: object) -> bool:

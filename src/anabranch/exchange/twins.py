@@ -60,14 +60,17 @@ def single(value: object) -> object:
     return value[0] if isinstance(value, (list, tuple)) and len(set(value)) == 1 else value
 
 
-def _dtype(given: Arguments) -> Arguments:
+def dtype_setting(given: Arguments) -> Arguments:
+    """Return the dtype among the settings of a module where it is not torch's default."""
     kind = given["weight"].dtype if given.get("weight") is not None else torch.float32
     return {} if kind == torch.float32 else {"dtype": kind}
 
 
 def _linear(given: Arguments) -> str:
     outputs, inputs = given["weight"].shape
-    return written("nn.Linear", inputs, outputs, defaults={"bias": True}, bias=given.get("bias") is not None, **_dtype(given))
+    return written(
+        "nn.Linear", inputs, outputs, defaults={"bias": True}, bias=given.get("bias") is not None, **dtype_setting(given)
+    )
 
 
 def _conv(kind: str) -> Callable[[Arguments], str]:
@@ -78,7 +81,7 @@ def _conv(kind: str) -> Callable[[Arguments], str]:
         channels = (first, second) if "Transpose" in kind else (second, first)
         bias = given.get("bias") is not None
         return written(
-            f"nn.{kind}", *channels, window, defaults={**_CONV, "bias": True}, **settings, bias=bias, **_dtype(given)
+            f"nn.{kind}", *channels, window, defaults={**_CONV, "bias": True}, **settings, bias=bias, **dtype_setting(given)
         )
 
     return make
@@ -90,13 +93,13 @@ _CONV = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups"
 def _embedding(given: Arguments) -> str:
     if any(given.get(name) not in (None, False, 2.0) for name in _EMBEDDING[2:]):
         return ""
-    return written("nn.Embedding", *given["weight"].shape, **_dtype(given))
+    return written("nn.Embedding", *given["weight"].shape, **dtype_setting(given))
 
 
 def _affine(given: Arguments) -> Arguments:
     """Return what LayerNorm says of its weights."""
     weight, bias = given.get("weight") is not None, given.get("bias") is not None
-    return {"elementwise_affine": weight or bias, "bias": bias or not weight, **_dtype(given)}
+    return {"elementwise_affine": weight or bias, "bias": bias or not weight, **dtype_setting(given)}
 
 
 def _layer_norm(given: Arguments) -> str:
@@ -118,7 +121,7 @@ def _group_norm(given: Arguments) -> str:
         return ""
     return written(
         "nn.GroupNorm", given["num_groups"], channels, defaults={"eps": 1e-5, "affine": True}, eps=given.get("eps", 1e-5),
-        affine=given.get("weight") is not None, **_dtype(given),
+        affine=given.get("weight") is not None, **dtype_setting(given),
     )  # fmt: skip
 
 
@@ -239,7 +242,8 @@ def batch_norm(given: Arguments, rank: int, momentum: float | None) -> Twin | No
     name = f"BatchNorm{size}d" if momentum is not None else f"FrozenBatchNorm{size}d"
     code = written(
         name, given["running_mean"].shape[0], defaults={"eps": 1e-5, "affine": True, "momentum": 0.1},
-        eps=given.get("eps", 1e-5), momentum=0.1 if momentum is None else round(momentum, 12), affine=scaled, **_dtype(given),
+        eps=given.get("eps", 1e-5), momentum=0.1 if momentum is None else round(momentum, 12), affine=scaled,
+        **dtype_setting(given),
     )  # fmt: skip
     return Twin(code, {"num_batches_tracked": torch.zeros((), dtype=torch.long)}, helper=name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from types import NoneType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from anabranch import _process, config, runtime
@@ -13,6 +13,7 @@ from anabranch._asked import shown
 from anabranch._errors import ArgumentError
 from anabranch._frames import bound_methods
 from anabranch.graph import Operation, Shape, Weight
+from anabranch.graph.arrays import is_array
 from anabranch.graph.shapes import product
 
 if TYPE_CHECKING:
@@ -111,14 +112,14 @@ class StatelessScope:
     @checked
     def __init__(
         self,
-        state_mapping: Sequence[object] | None = None,
+        state_mapping: Iterable[object] | None = None,
         collect_losses: bool = False,
         initialize_variables: bool = True,
     ) -> None:
         self.collect_losses = collect_losses
         self.initialize_variables = initialize_variables
         values = {}
-        if not isinstance(state_mapping, (list, tuple, zip, NoneType)):
+        if not isinstance(state_mapping, Iterable | None) or isinstance(state_mapping, str) or is_array(state_mapping):
             raise ArgumentError("state_mapping must be pairs of a variable and its value.", got=shown(state_mapping))
         for pair in () if state_mapping is None else state_mapping:
             if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], Weight):

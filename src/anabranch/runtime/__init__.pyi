@@ -69,6 +69,7 @@ from .members import (
     module_method as module_method,
     named_targets as named_targets,
     refuse_unfrozen as refuse_unfrozen,
+    rename_recurrent as rename_recurrent,
     tensors_of as tensors_of,
 )
 from .naming import target_of as target_of

@@ -94,3 +94,23 @@ def convert(layer: Operation, tensors: Iterable[torch.Tensor], function: Callabl
                 )  # fmt: skip
         for tensor in held:
             function(tensor)
+
+
+def rename_recurrent(state: dict[str, Any], theirs: str, ours: str, gru: bool) -> None:
+    """Give the weights of one of torch's recurrent modules, at the prefix ``theirs``, the names of a cell at ``ours``.
+
+    Torch has two biases, of which Keras adds up all but a GRU's; a GRU's gates are r, z, n there and z, r, n here.
+    """
+
+    def reordered(value: torch.Tensor) -> torch.Tensor:
+        r, z, n = value.chunk(3)
+        return torch.cat([z, r, n])
+
+    weights = [state.pop(f"{theirs}weight_{name}_l0", None) for name in ("ih", "hh")]
+    biases = [state.pop(name) for name in (f"{theirs}bias_ih_l0", f"{theirs}bias_hh_l0") if name in state]
+    if gru:
+        weights, biases = ([value if value is None else reordered(value) for value in values] for values in (weights, biases))
+    found = dict(zip((f"{ours}weight", f"{ours}recurrent_kernel"), weights, strict=True))
+    if biases:
+        found[f"{ours}bias"] = torch.stack(biases) if gru and len(biases) == 2 else sum(biases[1:], biases[0])
+    state.update({name: value for name, value in found.items() if value is not None})

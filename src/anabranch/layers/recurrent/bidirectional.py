@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from anabranch import _tree
 from anabranch._errors import ArgumentError, ArgumentTypeError
@@ -150,8 +150,19 @@ class Bidirectional(fields.FieldLayer):
         elif self.merge_mode == "mul":
             output = forward * backward
         else:
-            output = (forward + backward) / (2 if self.merge_mode == "ave" else 1)
+            output = forward + backward
+            output = output / 2 if self.merge_mode == "ave" else output
         return [output, *states] if self.return_state else output
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: object) -> None:
+        """Load what ``to_torch()`` calls the weights, too: those of one module that runs both ways."""
+        for name, layer in self._modules.items():
+            end = "_l0" if layer is self.forward_layer else "_l0_reverse"
+            for key in [key for key in state_dict if key.startswith(prefix) and key.endswith(end)]:
+                part = key.removeprefix(prefix).removesuffix("_reverse")
+                if "." not in part:
+                    state_dict[f"{prefix}{name}.{part}"] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *others)  # type: ignore[arg-type]  # torch's, handed on
 
     def reset_state(self) -> None:
         """Set the states of stateful layers to 0.

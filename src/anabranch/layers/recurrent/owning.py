@@ -6,6 +6,7 @@ import copy
 import operator
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
+from anabranch import runtime
 from anabranch._errors import ArgumentError
 from anabranch.config import DTypePolicy
 from anabranch.graph import Shape
@@ -94,6 +95,13 @@ class Owning(RNN):
         super()._take_policy_(policy)
         if self.cell is not None:
             self.cell.dtype_policy = policy
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: object) -> None:
+        """Load what ``to_torch()`` calls the weights, too: those of ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``."""
+        names = [name for name, layer in self._modules.items() if layer is self.cell]
+        if names and f"{prefix}weight_ih_l0" in state_dict:
+            runtime.rename_recurrent(state_dict, prefix, f"{prefix}{names[0]}.", self.cell.gates == 3)
+        super()._load_from_state_dict(state_dict, prefix, *others)  # type: ignore[arg-type]  # torch's, handed on
 
     def build(self, input_shape: Shape) -> None:
         """Build the cell for one step, and make the states that ``stateful`` needs."""
