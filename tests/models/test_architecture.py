@@ -63,7 +63,21 @@ def row(k: Any) -> Any:
     return k.Sequential([k.Input((4,)), k.layers.Dense(3), k.layers.BatchNormalization(), k.layers.Dropout(0.5)])
 
 
-BUILDS = [shared, nested, dicts, operators, functions, row]
+def images(k: Any) -> Any:
+    x, points = k.Input((6, 8, 3)), np.array([[[0, 0], [7, 0], [0, 5], [7, 5]]] * 2, "float32")
+    image = k.ops.image
+    y = image.hsv_to_rgb(image.rgb_to_hsv(image.resize(x, (6, 7), "bicubic", antialias=True)))
+    y = image.gaussian_blur(image.pad_images(y, 1, 1, target_height=8, target_width=9), (3, 3), (1.0, 2.0))
+    y = image.affine_transform(y, np.array([[1.1, 0, 1, 0, 0.9, 0, 0, 0]] * 2, "float32"), fill_mode="nearest")
+    y = image.perspective_transform(y, points, points * 0.9)
+    z = image.scale_and_translate(x, (2, 6, 8, 3), np.array([1.5], "float32"), np.array([0.5], "float32"), (1,), "linear")
+    return k.Model(x, [
+        image.extract_patches(image.crop_images(y, 1, 1, target_height=4, target_width=4), 2), image.rgb_to_grayscale(z),
+        image.ssim(x, z, filter_size=3), image.sobel_edges(x), image.map_coordinates(x, np.ones((4, 5), "float32"), 1),
+    ])  # fmt: skip
+
+
+BUILDS = [shared, nested, dicts, operators, functions, images, row]
 
 
 def data(model: Any) -> Any:
@@ -118,7 +132,7 @@ def test_functions_are_written_as_keras_does() -> None:
     import importlib
 
     checked, operators = 0, {name for name, _ in architecture.OPERATORS.values()}
-    for name in set(dir(ops)) - {"get_item"}:
+    for name in {*dir(ops), *dir(ops.image)} - {"get_item"}:
         module = importlib.import_module(f"keras.src.ops.{architecture.keras_module(name)}")
         kind = vars(module).get(architecture.keras_class(name))
         if kind is None:
@@ -127,7 +141,7 @@ def test_functions_are_written_as_keras_does() -> None:
         checked += 1
         assert kind.__module__ == module.__name__, name
         if name not in operators | {"hard_swish", "swish"}:  # which are other functions' second names
-            assert architecture._function_of(kind.__name__) is getattr(ops, name)
+            assert architecture._function_of(kind.__name__) is getattr(ops if name in dir(ops) else ops.image, name)
     assert checked > 240
 
 

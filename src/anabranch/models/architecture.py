@@ -145,13 +145,16 @@ _OPERANDS = frozenset((
     "a", "array", "b", "bias", "constant_values", "data", "depthwise_kernel", "elements", "fill_value", "indices", "inputs",
     "kernel", "key", "mask", "operands", "output", "pointwise_kernel", "predictions", "q", "query", "reference",
     "segment_ids", "sequences", "start", "start_indices", "step", "stop", "target", "targets", "updates", "value", "values",
-    "x", "x1", "x2", "xs", "y", "condition", "images", "weights",
+    "x", "x1", "x2", "xs", "y", "condition", "images", "weights", "image1", "image2", "volumes", "transform", "coordinates",
+    "start_points", "end_points",
 ))  # fmt: skip
 _NO_OPERANDS = {"squareplus": {"b"}, "trapezoid": {"x"}, "bincount": {"weights"}}
+_FURTHER_OPERANDS = {"scale_and_translate": {"output_shape", "scale", "translation"}}
 _IRREGULAR = {
     "allclose": "AllClose", "cdist": "CDist", "fft": "FFT", "fft2": "FFT2", "hard_swish": "HardSilu", "ifft2": "IFFT2",
     "irfft": "IRFFT", "isin": "IsIn", "istft": "ISTFT", "psnr": "PSNR", "rfft": "RFFT", "searchsorted": "SearchSorted",
-    "stft": "STFT", "svd": "SVD", "swish": "Silu",
+    "stft": "STFT", "svd": "SVD", "swish": "Silu", "hsv_to_rgb": "HSVToRGB", "rgb_to_hsv": "RGBToHSV",
+    "rgb_to_grayscale": "RGBToGrayscale", "ssim": "SSIM", "ctc_loss": "CTCLoss", "ctc_decode": "CTCDecode",
 }  # fmt: skip
 _MATH = frozenset((
     "cdist", "erf", "erfc", "erfinv", "extract_sequences", "fft", "fft2", "ifft2", "in_top_k", "irfft", "istft", "logdet",
@@ -190,7 +193,7 @@ def _function(operation: Operation, node: Node) -> tuple[dict[str, Any], tuple[A
         symbolic = any(isinstance(leaf, Tensor) for leaf in _tree.leaves(value))
         if parameter.kind is parameter.VAR_POSITIONAL:
             operands.extend(value)
-        elif symbolic or (parameter.name in _OPERANDS and parameter.name not in _NO_OPERANDS.get(name, ())):
+        elif symbolic or parameter.name in (_OPERANDS | _FURTHER_OPERANDS.get(name, set())) - _NO_OPERANDS.get(name, set()):
             if config:
                 named[parameter.name] = value
             else:
@@ -222,9 +225,16 @@ def keras_module(name: str) -> str:
     return next((module for module, space in spaces.items() if name in dir(space)), "core")
 
 
+def _named(name: str | None) -> Callable[..., Any] | None:
+    """Return the function of a name in ``ops``, or in ``ops.image``, which alone has those of images."""
+    space = next((space for space in (ops, ops.image) if name in dir(space)), None)
+    found: Callable[..., Any] | None = None if space is None or name is None else getattr(space, name)
+    return found
+
+
 def _is_ours(function: Callable[..., Any]) -> bool:
     name = name_of(function)  # any callable may be in a graph
-    return name in dir(ops) and getattr(ops, name) is function
+    return name is not None and _named(name) is function
 
 
 def _function_of(kind: str) -> Callable[..., Any]:
@@ -235,10 +245,9 @@ def _function_of(kind: str) -> Callable[..., Any]:
     for function, (name, _) in OPERATORS.items():
         if name.replace("_", "") == wanted:
             return function
-    names = {name.replace("_", ""): name for name in dir(ops)}
-    if wanted not in names:
+    found = _named(next((name for name in (*dir(ops), *dir(ops.image)) if name.replace("_", "") == wanted), None))
+    if found is None:
         raise ArgumentError(f"The function that Keras writes as {kind!r} is not known.", expected="a function of anabranch.ops")
-    found: Callable[..., Any] = getattr(ops, names[wanted])
     return found
 
 
