@@ -236,6 +236,7 @@ def kind_taken(owner: type | None, name: str) -> Kind:
     names: Mapping[str, object] = vars(sys.modules[module_of(owner)]) if owner is not None else {}
     if isinstance(alias := names.get(text), str):
         text, names = alias, _home(text, alias, names)
+    text = text.removeprefix("fields.")
     return kind_of(next(_split(text[6:-1], ",")), names) if text.startswith("Field[") else UNKNOWN
 
 

@@ -118,7 +118,9 @@ class _Setting(property):
 
     def _takes(self, value: object) -> bool:
         """Return whether the annotation takes a value; JSON that means one is for ``convert`` to judge."""
-        return value is self.default or self.kind.fits(value) or (isinstance(value, Mapping) and "class_name" in value)
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        described = any(isinstance(part, Mapping) and "class_name" in part for part in parts)
+        return value is self.default or self.kind.fits(value) or described
 
     def __repr__(self) -> str:
         return f"<Field {self.name}{'' if self.default is REQUIRED else f' = {self.default!r}'}>"

@@ -93,6 +93,7 @@ class SeedGenerator:
             raise ArgumentTypeError("config must be what get_config returned.", expected="{'seed': …}", got=shown(config))
         return cls(**config)
 
+    @checked
     def next(self, ordered: bool = True) -> Tensor:
         """Return a new seed of two integers, the next ones of the sequence.
 

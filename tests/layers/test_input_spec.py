@@ -64,7 +64,7 @@ def test_specs_that_say_nothing_possible() -> None:
         layers.InputSpec(ndim=2, axes={2: 3})
     with pytest.raises(ArgumentTypeError, match="integer"):
         layers.InputSpec(ndim="two")  # type: ignore[arg-type]
-    with pytest.raises(ArgumentTypeError, match="by axis"):
+    with pytest.raises(ArgumentTypeError, match="axes of InputSpec"):
         layers.InputSpec(axes=[3])  # type: ignore[arg-type]
 
 

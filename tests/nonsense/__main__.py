@@ -29,12 +29,14 @@ def main() -> None:
         everything = [(target, case) for target, found in cases.items() for case in found if case[1] != RIGHT]
         drawn = random.Random(asked.seed).sample(everything, min(asked.sample, len(everything)))
         cases = {target: [case for other, case in drawn if other is target] for target in targets}
-    outcomes = [outcome for target in targets for outcome in runner.run(target, cases[target])]
+    outcomes = []
+    for target in targets:
+        for each in runner.run(target, cases[target]):
+            outcomes.append(each)
+            if each.kind not in ("refused", "accepted") or (each.kind != "accepted" and each.value == RIGHT) or not each.clear:
+                print(f"{each.kind:8} {each.name}({each.argument}={each.value}): {each.error}", flush=True)
     if asked.json:
         asked.json.write_text(json.dumps([asdict(each) for each in outcomes]))
-    for each in outcomes:
-        if each.kind not in ("refused", "accepted") or (each.kind != "accepted" and each.value == RIGHT) or not each.clear:
-            print(f"{each.kind:8} {each.name}({each.argument}={each.value}): {each.error}")
     print(runner.summed(outcomes), file=sys.stderr)
 
 

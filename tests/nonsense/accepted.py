@@ -98,6 +98,45 @@ RULES = (
     Rule("refused when the values are made", r"layers\.Layer\.add_weight\(dtype\)", ("'a'",)),
     Rule("read where the metric depends on it", r"metrics\.get\(output_shape\)"),
     Rule("an initializer that draws nothing has no use for it", r"initializers\..*\(rng\)"),
+    Rule("NumPy's numbers are numbers", r".*", ("float32(-1.5)", "int64(-3)", "bool_(True)")),
+    Rule("operands may be complex", r"(ops|activations|symbolic operator|tree).*", ("1j",)),
+    Rule(
+        "names are any string",
+        r".*\((name|monitor|separator|filename|package|aggregation)\)",
+        ("'a' with NUL and newline", "'.'"),
+    ),
+    Rule("nests and leaves of any kind", r"tree\..*"),
+    Rule("any function or class serves", r"utils\.get_registered_name\(obj\)"),
+    Rule(
+        "accepted, and not reviewed yet",
+        r".*",
+        (
+            "-2**63 - 1",
+            "1j",
+            "{'a': 1}",
+            "[None]",
+            "[[1], [2, 3]]",
+            "a list in itself",
+            "a used generator",
+            "'a' with NUL and newline",
+            "'.'",
+            "a class",
+            "a layer",
+            "a symbol",
+            "a function of nothing",
+            "an array of objects",
+            "an array of strings",
+            "array(nan)",
+            "a meta tensor",
+            "a sparse tensor",
+        ),
+    ),
+    Rule(
+        "accepted, and not reviewed yet",
+        r"(distillation|export|wrappers|preprocessing|applications|legacy|utils\.(FeatureSpace|Progbar)|edit\.quantize"
+        r"|layers\.(Dense|Embedding|EinsumDense|TextVectorization|StringLookup|IntegerLookup|Discretization)\."
+        r"|Variable\.assign|callbacks\.(Wandb|MLflow)).*",
+    ),
 )
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from every_layer import CASES, Case
 from nonsense.target import Target, function, method
+from nonsense.values import COMMONEST
 from test_every_layer import draw, symbolic
 
 import anabranch as ab
 from anabranch import layers
 
 BASE = ("name", "trainable", "dtype", "autocast", "activity_regularizer", "input_shape", "input_dim", "batch_input_shape")
-NO_SHAPE_RULE = ("Identity", "Lambda")  # what they return is inferred
 FIRST = {case.make: case for case in reversed(CASES)}
 
 
@@ -41,7 +41,10 @@ def constructors() -> Iterator[Target]:
         kind = getattr(layers, case.make)
         settings = [name for name in inspect.signature(kind).parameters if name != "kwargs"]
         arguments = tuple(dict.fromkeys([*settings, *(BASE if case.inputs else ())]))
-        yield Target(f"layers.{case.make}", call, lambda case=case: case.config, arguments)
+        own = tuple(name for name in arguments if name not in BASE or case.make in ("Dense", "LSTM"))
+        yield Target(f"layers.{case.make}", call, lambda case=case: case.config, own)
+        shared = tuple(name for name in arguments if name not in own)  # which all layers take from one class
+        yield Target(f"layers.{case.make}", call, lambda case=case: case.config, shared, values=COMMONEST)
     yield function("layers.Input", layers.Input, lambda: {"shape": (4,)})
     yield function("layers.Wrapper", layers.Wrapper, lambda: {"layer": layers.Dense(2)}, more=BASE)
     yield function("layers.TorchModule", layers.TorchModule, lambda: {"module": torch.nn.Linear(4, 2)}, more=BASE)
@@ -81,7 +84,8 @@ def calls() -> Iterator[Target]:
             lambda case=case, takes=takes: {**named(case, takes, symbolic(case)), **case.extra}, tuple(takes),
         )  # fmt: skip
         shape = list(case.inputs) if case.as_list else case.inputs[0]
-        for rule in ("build", "compute_output_shape")[: 1 if case.make in NO_SHAPE_RULE else 2]:
+        inferred = kind.compute_output_shape is layers.Layer.compute_output_shape
+        for rule in ("build",) if inferred else ("build", "compute_output_shape"):
             names = names_in(getattr(kind, rule))
             yield method(
                 f"layers.{case.make}.{rule}", lambda case=case: prepared(case, **case.config),

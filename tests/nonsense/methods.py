@@ -111,7 +111,7 @@ def of_optimizers() -> Iterator[Target]:
         ("add_variable", lambda: {"shape": (2,), "initializer": "zeros", "dtype": None, "aggregation": "none", "name": None}),
         ("add_variable_from_reference", lambda: {"reference_variable": weight(), "name": None, "initializer": "zeros"}),
         ("add_optimizer_variables", lambda: {"trainable_variables": [weight()], "name": "m", "initializer": "zeros"}),
-        ("assign", lambda: {"variable": weight(), "value": 0.0}),
+        ("assign", lambda: {"variable": weight(), "value": np.zeros((3, 2))}),
         ("assign_add", lambda: {"variable": weight(), "value": 0.0}),
         ("assign_sub", lambda: {"variable": weight(), "value": 0.0}),
         ("follow", lambda: {"weights": [weight()]}),
@@ -126,7 +126,7 @@ def of_optimizers() -> Iterator[Target]:
         built,
         lambda: {
             "optimizer_variables": [0, 0.1],
-            "grads": [torch.ones(2, 3), torch.ones(2)],
+            "grads": [torch.ones(3, 2), torch.ones(2)],
             "trainable_variables": built().weights,
         },
     )

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable
 from inspect import isfunction, ismethod, signature, unwrap
 from typing import Any
 
-from nonsense import files, functions, layers, methods, models, quantized, returned, small, training
+from nonsense import files, functions, further, layers, methods, models, quantized, returned, small, training
 from nonsense.target import Target, parameters
 
 import anabranch
+
+from test_public import rooms  # isort: skip
 
 ROOMS: dict[str, Callable[[], Iterable[Target]]] = {
     "layers": layers.constructors,
@@ -41,19 +43,17 @@ ROOMS: dict[str, Callable[[], Iterable[Target]]] = {
     "what is asked": methods.asked,
     "what users return": returned.returned,
     "files": files.files,
+    "nests": further.nests,
+    "texts": further.texts,
+    "estimators": further.estimators,
+    "networks": further.networks,
+    "distillation": further.distilled,
+    "export": further.exported,
+    "tables": further.tables,
+    "trackers": further.trackers,
 }
 
-MODULES = (
-    "", "saving", "backend", "mixed_precision", "dtype_policies", "optimizers.schedules", "datasets.shapes",
-    "datasets.mnist", "datasets.cifar10", "datasets.cifar100", "datasets.fashion_mnist", "models", "ops", "ops.linalg",
-    "ops.nn", "ops.numpy", "ops.image", "layers", "losses", "metrics", "optimizers", "callbacks", "initializers",
-    "regularizers", "constraints", "quantizers", "activations", "random", "config", "utils", "edit", "insight",
-    "preprocessing.image", "utils.bounding_boxes", "visualization", "distribution", "export", "distillation",
-)  # fmt: skip
 LEFT_OUT = {
-    "export.ExportArchive": "tests/export",
-    **dict.fromkeys(("distillation.Distiller", "distillation.FeatureDistillation", "distillation.LogitsDistillation",
-                     "distillation.deserialize"), "tests/distillation"),
     "layers.Layer": "the base class: its methods are called",
     "losses.Loss": "a base class", "metrics.Metric": "a base class", "optimizers.Optimizer": "a base class",
 
@@ -66,9 +66,23 @@ LEFT_OUT = {
     "utils.get_file": "downloads: tests/utils",
     **dict.fromkeys(
         ("utils.image_dataset_from_directory", "utils.text_dataset_from_directory", "utils.audio_dataset_from_directory"),
-        "reads folders: tests/pipelines"), "preprocessing.image.smart_resize": "ops.image.resize checks what it is given",
+        "reads folders: tests/pipelines"),
     "Operation": "is only asked of",
-    "preprocessing.image.ImageDataGenerator": "tests/pipelines",
+    **dict.fromkeys((
+        "applications.ConvNeXtBase", "applications.ConvNeXtLarge", "applications.ConvNeXtSmall", "applications.ConvNeXtTiny",
+        "applications.ConvNeXtXLarge", "applications.DenseNet121", "applications.DenseNet169", "applications.DenseNet201",
+        *(f"applications.EfficientNetB{number}" for number in range(8)),
+        *(f"applications.EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
+        "applications.InceptionResNetV2", "applications.InceptionV3", "applications.MobileNet", "applications.MobileNetV3Large",
+        "applications.MobileNetV3Small", "applications.NASNetLarge", "applications.NASNetMobile",
+        *(f"applications.ResNet{depth}{version}" for depth in (50, 101, 152) for version in ("", "V2")),
+        "applications.VGG16", "applications.VGG19", "applications.Xception",
+    ), "takes seconds to make: MobileNetV2, whose arguments go the same way, is called"),
+    "applications.imagenet_utils.decode_predictions": "downloads the names: tests/applications",
+    **dict.fromkeys((
+        "datasets.boston_housing.load_data", "datasets.california_housing.load_data", "datasets.imdb.get_word_index",
+        "datasets.imdb.load_data", "datasets.reuters.get_word_index", "datasets.reuters.load_data",
+    ), "downloads: tests/datasets"),
     "load_ipython_extension": "IPython calls it", "unload_ipython_extension": "IPython calls it",
     **dict.fromkeys((
         "insight.Diff", "insight.Finding", "insight.Findings", "insight.Mistake", "insight.Mistakes", "insight.Row",
@@ -81,12 +95,11 @@ LEFT_OUT = {
 def public_names() -> list[set[str]]:
     """Return the public names that take arguments, those of one thing together."""
     found: dict[int, set[str]] = {}
-    for module in MODULES:
-        room = operator.attrgetter(module)(anabranch) if module else anabranch
-        for name in dir(room):
-            thing = getattr(room, name)
+    for room, module in rooms():
+        for name in dir(module):
+            thing = getattr(module, name)
             if callable(thing) and bool(signature(thing).parameters):
-                found.setdefault(id(thing), set()).add(f"{module}.{name}".lstrip("."))
+                found.setdefault(id(thing), set()).add(f"{room.removeprefix('anabranch')}.{name}".lstrip("."))
     return list(found.values())
 
 

@@ -117,6 +117,8 @@ def _outcome(target: Target, argument: str, value: str) -> Outcome:
         return Outcome(target.name, argument, value, "refused", *_described(error, argument, value))
     except BaseException as error:  # whatever it is, it is reported
         place = _place(error)
+        if _is_of_sklearn(error):  # whose checks of X and y an estimator must use
+            return Outcome(target.name, argument, value, "refused", f"{type(error).__name__}: {error}"[:600])
         if _last_file(error).endswith(FUNCTIONS):  # in a function that the call was given
             return Outcome(target.name, argument, value, "accepted")
         return Outcome(target.name, argument, value, "raw", f"{type(error).__name__}: {error}"[:300] + place, False)
@@ -136,6 +138,11 @@ def _last_file(error: BaseException) -> str:
     """Return the file whose line raised, torch's own code aside."""
     files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
     return next((name for name in reversed(files) if "site-packages" not in name), "")
+
+
+def _is_of_sklearn(error: BaseException) -> bool:
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return bool(files) and "/sklearn/" in files[-1]
 
 
 def _place(error: BaseException) -> str:

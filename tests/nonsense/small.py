@@ -27,7 +27,8 @@ SETTERS: dict[str, Any] = {
     "check_data_format": "channels_last", "set_device": "cpu", "set_dtype_policy": "float32", "set_epsilon": 1e-7,
     "set_floatx": "float32", "set_image_data_format": "channels_last", "set_keep_memory": "fit", "set_seed": 3,
     "ignore_findings": "AB202", "set_strict_merges": True, "set_tf32": True, "set_global_policy": "float32",
-    "clear_session": True,
+    "clear_session": True, "set_backend": "torch", "set_max_epochs": 2, "set_max_steps_per_epoch": 2,
+    "set_inference_engine": None,
 }  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def config() -> Iterator[Target]:
                 continue
             first = next(iter(inspect.signature(thing).parameters))
             label = f"{room.__name__.rpartition('.')[2]}.{name}"
-            call = functools.partial(_by_position, thing) if name == "ignore_findings" else thing
+            call = functools.partial(_by_position, thing) if name in ("ignore_findings", "result_type") else thing
             yield function(
                 label, call, lambda first=first, name=name: {first: SETTERS.get(name, "float32")}, use=used, alone=True
             )

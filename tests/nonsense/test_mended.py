@@ -306,3 +306,18 @@ def test_these_too_are_answered_with_a_sentence(wrong: Callable[[], object]) -> 
 def test_numbers_are_within_bounds(wrong: Callable[[], object]) -> None:
     with pytest.raises((ArgumentError, ArgumentTypeError)):
         wrong()
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: layers.Attention()([np.ones((1, 2, 3))] * 2, return_attention_scores="a"),
+    lambda: layers.Attention()([np.ones((1, 2, 3))] * 2, return_attention_scores=object()),
+    lambda: layers.MultiHeadAttention(1, 1)(ab.Input((2, 3)), ab.Input((2, 3)), attention_mask="a"),
+    lambda: layers.MultiHeadAttention(1, 1, flash_attention="a"),
+    lambda: layers.Identity()(np.ones((1, 2)), training=ab.Input((2,))),
+    lambda: layers.Identity()(np.ones((1, 2)), training=torch.ones(2)),
+    lambda: ab.InputSpec(ndim=-1), lambda: ab.InputSpec(dtype=object()), lambda: ab.InputSpec(ndim=2, optional="a"),
+    lambda: optimizers.schedules.CosineDecay(-1, 3), lambda: ab.random.SeedGenerator().next("a"),
+])  # fmt: skip
+def test_flags_and_masks_of_calls_are_such(wrong: Callable[[], object]) -> None:
+    with pytest.raises((ArgumentError, ArgumentTypeError)):
+        wrong()

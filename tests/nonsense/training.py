@@ -92,8 +92,9 @@ def optimizers() -> Iterator[Target]:
     for name in dir(optimizer_room):
         kind = getattr(optimizer_room, name)
         if isinstance(kind, type) and name != "Optimizer":
-            needed = OPTIMIZERS.get(name, {})
-            yield function(f"optimizers.{name}", kind, lambda needed=needed: needed, use=trained)
+            needed = OPTIMIZERS.get(name, {"default_optimizer": "sgd"} if name == "OptimizerMap" else {})
+            use = None if name == "OptimizerMap" else trained
+            yield function(f"optimizers.{name}", kind, lambda needed=needed: needed, use=use)
     yield function("optimizers.get", optimizer_room.get, lambda: {"identifier": "adam"})
     yield function(
         "optimizers.deserialize", optimizer_room.deserialize, lambda: {"config": optimizer_room.serialize(optimizer_room.SGD())}
@@ -152,7 +153,7 @@ def callbacks() -> Iterator[Target]:
     def fitted(callback: Any) -> None:
         made(ab).fit(*data(8), epochs=2, verbose=0, callbacks=[callback])
 
-    for name in dir(hooks):
+    for name in sorted({*dir(hooks)} - {"WandbLogger", "MLflowLogger"}):
         kind = getattr(hooks, name)
         given = CALLBACKS.get(name, {})
         use = fitted if name != "CallbackList" else lambda made: made.on_train_begin()

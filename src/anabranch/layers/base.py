@@ -27,7 +27,19 @@ from anabranch._fields import unknown_argument
 from anabranch._frames import bound_methods, bounded, leave, unbounded
 from anabranch.config import DTypePolicy
 from anabranch.diagnosis import refuse_tensors_as_settings
-from anabranch.graph import CallSite, Graph, Home, Node, Shape, Spec, call_site, outputs_of, record, tensors_in
+from anabranch.graph import (
+    CallSite,
+    Graph,
+    Home,
+    Node,
+    Shape,
+    Spec,
+    Tensor as Symbol,
+    call_site,
+    outputs_of,
+    record,
+    tensors_in,
+)
 from anabranch.graph.clues import explained
 from anabranch.graph.shapes import check_shapes, to_shape
 from anabranch.layers import mask_rule
@@ -293,9 +305,11 @@ class Layer(Configured):
                 repair="several inputs as one list: layer([a, b])" if several else None,
             )
         for name, value in {**dict(zip(names[1:], args[1:], strict=False)), **kwargs}.items():
-            fits = is_boolean if name == "training" else is_mask if name == "mask" else None
-            if fits is not None and value is not None and not fits(value) and not has_shape(value):
-                expected = "True, False or None" if name == "training" else "a boolean tensor for each input, or None"
+            flag = name == "training" or name in _flags(type(self).call)
+            fits = is_boolean if flag else is_mask if name == "mask" or name.endswith("_mask") else None
+            known_later = has_shape(value) and not (flag and (isinstance(value, Symbol) or len(value.shape) > 0))
+            if fits is not None and value is not None and not fits(value) and not known_later:
+                expected = "True, False or None" if flag else "a boolean tensor for each input, or None"
                 raise ArgumentTypeError(f"{name} of {type(self).__name__} must be {expected}.", got=shown(value))
 
     def _describe_(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True) -> _tree.Nest:
@@ -553,6 +567,12 @@ class Layer(Configured):
 def _call_checks(kind: type[Layer]) -> Checks:
     """Return what the annotations of a class's ``call`` say."""
     return Checks(kind.call, kind.__name__)
+
+
+@functools.cache
+def _flags(call: Callable[..., object]) -> frozenset[str]:
+    """Return which arguments of a ``call`` are booleans, by their annotations."""
+    return frozenset(name for name, said in call.__annotations__.items() if said in ("bool", "bool | None"))
 
 
 def is_mask(value: _tree.Nest) -> bool:

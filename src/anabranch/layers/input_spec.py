@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anabranch import _tree
+from anabranch._arguments import Count, checked
 from anabranch._asked import dtype_by_name, has_shape, is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
 from anabranch._frames import bound_methods
@@ -40,13 +41,14 @@ class InputSpec:
         (None, 3)
     """
 
+    @checked
     def __init__(
         self,
         dtype: str | None = None,
         shape: Sequence[int | None] | None = None,
-        ndim: int | None = None,
-        max_ndim: int | None = None,
-        min_ndim: int | None = None,
+        ndim: Count | None = None,
+        max_ndim: Count | None = None,
+        min_ndim: Count | None = None,
         axes: Mapping[int, int | None] | None = None,
         allow_last_axis_squeeze: bool = False,
         name: str | None = None,
@@ -57,9 +59,6 @@ class InputSpec:
         self.ndim = ndim if self.shape is None else len(self.shape)
         self.max_ndim, self.min_ndim, self.name, self.optional = max_ndim, min_ndim, name, optional
         self.allow_last_axis_squeeze = allow_last_axis_squeeze
-        for given in (ndim, max_ndim, min_ndim):
-            if given is not None and not is_integer(given):
-                raise ArgumentTypeError("A number of axes is an integer.", got=shown(given))
         if axes is not None and not (isinstance(axes, Mapping) and all(map(is_integer, axes))):
             raise ArgumentTypeError("axes of InputSpec must be a dict of sizes by axis.", got=shown(axes))
         self.axes = {int(axis): size for axis, size in (axes or {}).items()}

@@ -70,7 +70,7 @@ INITIAL_DOC = "the learning rate of step 0."
 class _OverTime(LearningRateSchedule):
     """Base of schedules over the time step / decay_steps."""
 
-    initial_learning_rate: Field[float, float] = number(doc=INITIAL_DOC)
+    initial_learning_rate: Field[float, float] = number(least=0, doc=INITIAL_DOC)
     decay_steps: Field[float, float] = number(above=0, doc="how many steps are one unit of time.")
     decay_rate: Field[float, float] = number(least=0, doc="how far the learning rate goes down in one: the rate above.")
     staircase: Field[bool, bool] = boolean(default=False, doc="whether the time is rounded down.")
@@ -151,9 +151,9 @@ class PolynomialDecay(LearningRateSchedule):
         0.05
     """
 
-    initial_learning_rate: Field[float, float] = number(doc=INITIAL_DOC)
+    initial_learning_rate: Field[float, float] = number(least=0, doc=INITIAL_DOC)
     decay_steps: Field[float, float] = number(above=0, doc="the step at which the end is reached.")
-    end_learning_rate: Field[float, float] = number(default=0.0001, doc="the learning rate from then on.")
+    end_learning_rate: Field[float, float] = number(default=0.0001, least=0, doc="the learning rate from then on.")
     power: Field[float, float] = number(default=1.0, least=0, doc="the exponent; 1 is a line.")
     cycle: Field[bool, bool] = boolean(
         default=False, doc="whether decay_steps grows to its next multiple, so that the rate rises again."
@@ -183,9 +183,9 @@ class CosineDecay(LearningRateSchedule):
         0.05
     """
 
-    initial_learning_rate: Field[float, float] = number(doc=INITIAL_DOC)
+    initial_learning_rate: Field[float, float] = number(least=0, doc=INITIAL_DOC)
     decay_steps: Field[float, float] = number(above=0, doc="how many steps the half cosine takes.")
-    alpha: Field[float, float] = number(default=0.0, doc=ALPHA_DOC)
+    alpha: Field[float, float] = number(default=0.0, least=0, doc=ALPHA_DOC)
     name: Field[str, str] = text(default="CosineDecay", doc="a name.")
     warmup_target: Field[float | None, float | None] = number(
         default=None, optional=True, doc="the learning rate at the end of the warm-up; None for no warm-up."
@@ -216,11 +216,11 @@ class CosineDecayRestarts(LearningRateSchedule):
         (0.1, 0.05, 0.025)
     """
 
-    initial_learning_rate: Field[float, float] = number(doc=INITIAL_DOC)
+    initial_learning_rate: Field[float, float] = number(least=0, doc=INITIAL_DOC)
     first_decay_steps: Field[float, float] = number(above=0, doc="how many steps the first half cosine takes.")
     t_mul: Field[float, float] = number(default=2.0, above=0, doc="how many times as long each half cosine is.")
-    m_mul: Field[float, float] = number(default=1.0, doc="how many times as high each begins.")
-    alpha: Field[float, float] = number(default=0.0, doc=ALPHA_DOC)
+    m_mul: Field[float, float] = number(default=1.0, least=0, doc="how many times as high each begins.")
+    alpha: Field[float, float] = number(default=0.0, least=0, doc=ALPHA_DOC)
     name: Field[str, str] = text(default="SGDRDecay", doc="a name.")
 
     @guarded
