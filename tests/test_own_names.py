@@ -211,3 +211,14 @@ def test_a_metric_a_loss_and_a_callback(way: str, keras: Any, tmp_path: Path) ->
     backup = ab.callbacks.BackupAndRestore(str(tmp_path / "backup"), save_freq=2)
     model.fit(X, Y, epochs=2, verbose=0, callbacks=[callback, backup])  # asks each for what it holds
     assert copy.deepcopy(metric).result() == metric.result()
+
+
+def test_how_many_names_of_an_optimizer_are_not_free_yet(keras: Any) -> None:
+    """They are fewer each time, as a user's optimizer may want them; regularizers, constraints and schedules have none."""
+    found = free_names(optimizers.Optimizer(0.1, name="optimizer"), keras.optimizers.Optimizer(0.1, name="optimizer"))
+    assert len(found) <= 46, found
+    for kind in ("regularizers.Regularizer", "constraints.Constraint", "optimizers.schedules.LearningRateSchedule"):
+        ours, theirs = ab, keras
+        for part in kind.split("."):
+            ours, theirs = getattr(ours, part), getattr(theirs, part)
+        assert not [name for name in {*dir(ours)} - {*dir(theirs)} if not re.fullmatch(r"_.*_", name)], kind

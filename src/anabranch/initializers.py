@@ -78,7 +78,7 @@ class Initializer(Value, SeededInitializer):
         """
         import numpy as np
 
-        seed = self._own_seed()
+        seed = self._own_seed_()
         if seed is not None or rng is None:
             rng = np.random.default_rng(seed)
         wanted = np.dtype(config.floatx() if dtype is None else dtype)
@@ -95,7 +95,7 @@ class Initializer(Value, SeededInitializer):
         """
         return type(self).from_config(self.get_config())
 
-    def _own_seed(self) -> int | None:
+    def _own_seed_(self) -> int | None:
         """Return the seed of a subclass that has one."""
         found: int | None = vars(self).get("seed")
         return found
@@ -106,7 +106,7 @@ class _Drawn(Initializer):
 
     seed: Field[int | None, int | None] = integer(default=None, least=0, optional=True, doc=SEED_DOC)
 
-    def _own_seed(self) -> int | None:
+    def _own_seed_(self) -> int | None:
         return self.seed
 
 

@@ -76,9 +76,9 @@ class LossScaleOptimizer(Optimizer):
         ) -> None: ...
 
     def _check_(self) -> None:
-        self._begin()
+        self._begin_()
 
-    def _begin(self) -> None:
+    def _begin_(self) -> None:
         self._scale = torch.tensor(float(self.initial_scale))
         self._finite_steps = torch.zeros((), dtype=torch.int32)
 
@@ -86,7 +86,7 @@ class LossScaleOptimizer(Optimizer):
         """Return an optimizer of the same settings that has seen no weights."""
         new = copy.copy(self)
         vars(new)[":inner_optimizer"] = self.inner_optimizer.renewed()
-        new._begin()
+        new._begin_()
         return new
 
     def __getattr__(self, name: str) -> Any:

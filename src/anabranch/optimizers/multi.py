@@ -191,10 +191,10 @@ class MultiOptimizer(Optimizer):
         self._optimizers: list[Optimizer] = []
         for each in given:
             self._include(each)
-        self._begin()
+        self._begin_()
 
-    def _begin(self) -> None:
-        super()._begin()
+    def _begin_(self) -> None:
+        super()._begin_()
         self._due: list[Optimizer] = []  # which update in this step; others accumulate
 
     def _include(self, optimizer: Optimizer) -> None:
@@ -216,7 +216,7 @@ class MultiOptimizer(Optimizer):
         new._optimizers = list(twins.values())
         if isinstance(self.optimizer_map, OptimizerMap):
             vars(new)[":optimizer_map"] = self.optimizer_map._replaced(twins)
-        new._begin()
+        new._begin_()
         return new
 
     @property
@@ -236,7 +236,7 @@ class MultiOptimizer(Optimizer):
         Args:
             weights: the weights that ``step`` updates from now on.
         """
-        self._take_charge(weights)
+        self._take_charge_(weights)
         shares: dict[int, list[Weight]] = {}
         for weight in weights:
             optimizer = _single(self.optimizer_map(weight), f"The optimizer of {weight.path!r}")

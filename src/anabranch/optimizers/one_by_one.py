@@ -23,7 +23,7 @@ _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 class OneByOne:
     """What an optimizer of Keras's calls in its ``build`` and ``update_step``. Abstract: a base of Optimizer."""
 
-    def _begin_variables(self) -> None:
+    def _begin_variables_(self) -> None:
         self.built = False
         self._added: list[Weight] = []
         self._before_build: int | None = None  # how many were added before the first build
@@ -59,7 +59,7 @@ class OneByOne:
             self.built = False
         optimizer.build(weights)
 
-    def _reuse_variables(self) -> None:
+    def _reuse_variables_(self) -> None:
         """Let those that were added in an earlier ``build`` be found again by ``add_variable``, with their values."""
         if self._before_build is None:
             self._before_build = len(self._added)
@@ -241,7 +241,7 @@ class OneByOne:
         if not isinstance(engine, ListUpdate):
             raise ArgumentTypeError("An optimizer of torch's updates all weights at once.", repair="optimizer.apply(gradients)")
         given = variable.to_native(gradient)
-        optimizer._set_rate(float(learning_rate))
+        optimizer._set_rate_(float(learning_rate))
         size = optimizer._numbers.current[1]
         engine.update([given if each == index else None for each in range(len(optimizer.weights))], size)
 
@@ -312,7 +312,7 @@ class OneByOne:
         if optimizer.use_ema:
             optimizer._averages.put([cast("torch.nn.Parameter", weight.value) for weight in var_list])
 
-    def _load_added(self, values: Sequence[torch.Tensor]) -> None:
+    def _load_added_(self, values: Sequence[torch.Tensor]) -> None:
         if len(values) != len(self._added):
             raise ArgumentError(
                 "That state belongs to another optimizer or other weights.",

@@ -60,10 +60,10 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
     """
 
     def _check_(self) -> None:
-        self._one_limit()
-        self._begin()
+        self._one_limit_()
+        self._begin_()
 
-    def _begin(self) -> None:
+    def _begin_(self) -> None:
         """Make the state of an optimizer that has seen no weights."""
         self._updates = 0
         self.weights: list[Weight] = []
@@ -72,7 +72,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         self._parts: list[Part] | None = None  # what an update is composed of; None after a setting has changed
         self._accumulated, self._averages, self._decay = Accumulated(), Averages(), Decay()
         self._numbers = StepNumbers()
-        self._begin_variables()
+        self._begin_variables_()
 
     def renewed(self) -> Self:
         """Return an optimizer of the same settings that has seen no weights.
@@ -82,7 +82,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             Optimizer(learning_rate=0.1)
         """
         new = copy.copy(self)
-        new._begin()
+        new._begin_()
         new._decay.exclude(self._decay.excluded, self._decay.patterns)
         return new
 
@@ -115,7 +115,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             >>> Optimizer(0.1).rate_now()
             0.1
         """
-        return self._rate_at(self.batches)
+        return self._rate_at_(self.batches)
 
     def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Return torch's optimizer that does the arithmetic of one update: by ``update_weights`` unless overridden.
@@ -144,7 +144,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             1
         """
         engine, before = self._engine, self._parameters
-        self._take_charge(weights)
+        self._take_charge_(weights)
         parameters = self._parameters
         same = len(parameters) == len(before) and all(map(operator.is_, parameters, before))
         if same and (engine is None or fits(engine)):
@@ -157,10 +157,10 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         self._accumulated.follow(parameters)
         self._averages.follow()
 
-    def _take_charge(self, weights: Sequence[Weight]) -> None:
+    def _take_charge_(self, weights: Sequence[Weight]) -> None:
         if not isinstance(weights, Iterable) or not all(isinstance(weight, Weight) for weight in weights):
             raise ArgumentTypeError("Expected weights to update.", expected="model.trainable_weights", got=shown(weights))
-        self._reuse_variables()
+        self._reuse_variables_()
         self.weights, self._parameters = list(weights), [cast("torch.nn.Parameter", weight.value) for weight in weights]
 
     @checked
@@ -260,11 +260,11 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         if not steps or self._accumulated.add(self._parameters, steps):
             return False
         if self._parameters:  # as in Keras, after each batch
-            self._parts = self._parts or self._composed()
+            self._parts = self._parts or self._composed_()
             with torch.no_grad():
                 for part in self._parts:
                     if part is constrain or part is self._averages:
-                        part(self._step())
+                        part(self._step_())
         return True
 
     def prepare(self) -> None:
@@ -278,10 +278,10 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             0.1
         """
         steps = self.gradient_accumulation_steps or 1
-        rate = self._rate_at(self._updates * steps + steps - 1)  # as in Keras, that of the last batch
-        self._set_rate(rate)
+        rate = self._rate_at_(self._updates * steps + steps - 1)  # as in Keras, that of the last batch
+        self._set_rate_(rate)
 
-    def _set_rate(self, rate: float) -> None:
+    def _set_rate_(self, rate: float) -> None:
         count = self._updates + 1
         self._numbers.set(rate, self.step_size(rate, count), *self.further_numbers(rate, count))
 
@@ -304,16 +304,16 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         """
         if self._engine is None:
             return
-        step = self._step()
-        for part in self._parts or self._composed():
+        step = self._step_()
+        for part in self._parts or self._composed_():
             part(step)
 
-    def _step(self) -> Step:
+    def _step_(self) -> Step:
         rate, size, *_ = self._numbers.current
         gradients = [parameter.grad for parameter in self._parameters]
         return Step(self.weights, self._parameters, gradients, rate, size, self._updates)
 
-    def _composed(self) -> list[Part]:
+    def _composed_(self) -> list[Part]:
         """Return what an update is composed of, in order; what a setting turns off is left out."""
         engine, found = self._engine, list[Part]()
         divisor = (self.loss_scale_factor or 1) * (self.gradient_accumulation_steps or 1)
@@ -499,7 +499,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             >>> Optimizer(0.1).state_dict()["learning_rate"]
             0.1
         """
-        rate = self._setting()
+        rate = self._setting_()
         return {
             "iterations": self._updates,
             "learning_rate": rate if isinstance(rate, float) else None,
@@ -531,9 +531,9 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
                 unguarded(type(self._engine).load_state_dict)(self._engine, state["engine"])
             except (KeyError, ValueError) as error:
                 raise ArgumentError("That state belongs to another optimizer or other weights.", got=str(error)) from error
-        self._load_added(state.get("added", []))
+        self._load_added_(state.get("added", []))
         self._updates, self._accumulated.count = state["iterations"], state["gathered_steps"]
-        if state["learning_rate"] is not None and isinstance(self._setting(), float):
+        if state["learning_rate"] is not None and isinstance(self._setting_(), float):
             self.learning_rate = state["learning_rate"]
         self._averages.values = by_parameter(self._parameters, state["averages"])
         self._accumulated.sums = by_parameter(self._parameters, state["gathered"])

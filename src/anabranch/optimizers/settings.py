@@ -73,7 +73,7 @@ class Settings(Configurable):
         default=None, convert=_named, kw_only=True, doc="a name; that of the class in snake case unless given."
     )
 
-    def _one_limit(self, limits: Mapping[str, object] | None = None) -> None:
+    def _one_limit_(self, limits: Mapping[str, object] | None = None) -> None:
         found = [name for name in LIMITS if (limits or {}).get(name, getattr(self, name)) is not None]
         if len(found) > 1:
             raise ArgumentError("Only one of clipnorm, clipvalue and global_clipnorm can be set.", got=" and ".join(found))
@@ -82,14 +82,14 @@ class Settings(Configurable):
         """Refuse what does not go with the other settings."""
         if changed.fixed:
             raise ArgumentError(f"{changed.name} of {type(self).__name__} cannot change.", repair="make another optimizer")
-        if changed.name == "learning_rate" and isinstance(self._setting(), LearningRateSchedule) and not callable(value):
+        if changed.name == "learning_rate" and isinstance(self._setting_(), LearningRateSchedule) and not callable(value):
             raise ArgumentTypeError(
                 "A schedule sets this optimizer's learning rate, so a number would be overruled or overrule it.",
                 got=repr(value),
                 repair="compile with a number as learning_rate, or assign another schedule",
             )
         if changed.name in LIMITS and value is not None:
-            self._one_limit({changed.name: value})
+            self._one_limit_({changed.name: value})
 
     def _unknown_argument_(self, name: str) -> ArgumentTypeError:
         error = super()._unknown_argument_(name)
@@ -109,12 +109,12 @@ class Settings(Configurable):
         with registry.scope(custom_objects):
             return cls(**config)
 
-    def _setting(self) -> Any:
+    def _setting_(self) -> Any:
         """Return the learning rate as it was set."""
         return _SETTING(self)
 
-    def _rate_at(self, batch: int) -> float:
-        rate = self._setting()
+    def _rate_at_(self, batch: int) -> float:
+        rate = self._setting_()
         if type(rate) is float:
             return rate
         value = rate(batch) if isinstance(rate, LearningRateSchedule) else rate()

@@ -63,7 +63,7 @@ class TorchOptimizer(Optimizer):
 
     def _check_(self) -> None:
         made = _probe(self.factory)
-        if self._setting() is None:
+        if self._setting_() is None:
             vars(self)[":learning_rate"] = float(made.defaults.get("lr", 0.0))
         if ":name" not in vars(self):
             vars(self)[":name"] = type(made).__name__

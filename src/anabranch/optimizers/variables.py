@@ -46,7 +46,7 @@ class Updating(Protocol):
     def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Weight]) -> None:
         """As in Optimizer."""
 
-    def _set_rate(self, rate: float) -> None:
+    def _set_rate_(self, rate: float) -> None:
         """As in Optimizer."""
 
     @property
@@ -277,7 +277,7 @@ class Variables:
         """
         names = [str(index) for index in range(len(self.variables))]
         if set(store) != set(names):
-            raise self._unequal("store", len(store))
+            raise self._unequal_("store", len(store))
         self.set_weights([store[name] for name in names])
 
     @checked
@@ -296,7 +296,7 @@ class Variables:
         """
         variables = self.variables
         if len(weights) != len(variables):
-            raise self._unequal("weights", len(weights))
+            raise self._unequal_("weights", len(weights))
         for variable, value in zip(variables, weights, strict=True):
             if np.shape(value) != variable.shape:
                 raise ShapeError(
@@ -305,7 +305,7 @@ class Variables:
         for variable, value in zip(variables, weights, strict=True):
             variable.assign(value)
 
-    def _unequal(self, argument: str, count: int) -> ArgumentError:
+    def _unequal_(self, argument: str, count: int) -> ArgumentError:
         return ArgumentError(
             f"{argument} must have an array for each of the {len(self.variables)} variables of {type(self).__name__}.",
             got=f"{count} arrays",
