@@ -6,6 +6,7 @@ every call; a :class:`SeedGenerator` the next ones of a sequence of its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -198,7 +199,7 @@ def gamma(shape: ShapeLike, alpha: TensorLike, dtype: str | None = None, seed: S
     True
     """
     made = _empty(shape, _floats(dtype))
-    return torch._standard_gamma(_over(made, alpha), **runtime.drawn_from(seed, made)).to(made.dtype)
+    return torch._standard_gamma(_over(made, _within(alpha, "alpha")), **runtime.drawn_from(seed, made)).to(made.dtype)
 
 
 @guarded
@@ -214,7 +215,7 @@ def beta(shape: ShapeLike, alpha: TensorLike, beta: TensorLike, dtype: str | Non
     True
     """
     made = _empty(shape, _floats(dtype))
-    both = torch.stack([_over(made, alpha), _over(made, beta)], -1)
+    both = torch.stack([_over(made, _within(alpha, "alpha")), _over(made, _within(beta, "beta"))], -1)
     return torch._sample_dirichlet(both, **runtime.drawn_from(seed, made))[..., 0].to(made.dtype)
 
 
@@ -233,10 +234,17 @@ def binomial(
     tensor([5., 5.])
     """
     made = _empty(shape, _floats(dtype))
-    trials, chances = _over(made, counts), _over(made, probabilities)
+    trials, chances = _over(made, _within(counts, "counts")), _over(made, _within(probabilities, "probabilities", most=1))
     unknown = trials.isnan()  # of which torch's sampler finds no end
     drawn = torch.binomial(torch.where(unknown, 0.0, trials), chances, **runtime.drawn_from(seed, made))
     return torch.where(unknown, torch.nan, drawn).to(made.dtype)
+
+
+def _within(value: TensorLike, name: str, most: float = math.inf) -> TensorLike:
+    """Return a value, a number only within bounds; those in a tensor are not read, which would wait for the device."""
+    if isinstance(value, (int, float)) and not 0 <= value <= most:
+        raise ArgumentError(f"{name} is outside the distribution.", expected=f"a number from 0 to {most}", got=repr(value))
+    return value
 
 
 def _over(made: Tensor, value: TensorLike) -> Tensor:

@@ -321,3 +321,16 @@ def test_numbers_are_within_bounds(wrong: Callable[[], object]) -> None:
 def test_flags_and_masks_of_calls_are_such(wrong: Callable[[], object]) -> None:
     with pytest.raises((ArgumentError, ArgumentTypeError)):
         wrong()
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: ab.metrics.Mean().update_state([[1], [2, 3]]), lambda: ab.metrics.Mean().update_state(in_itself()),
+    lambda: ab.Sequential([layers.Lambda(lambda x: x.to("meta"))]).predict(np.ones((2, 3)), verbose=0),
+    lambda: ab.random.gamma((2,), -1.0), lambda: ab.random.gamma((2,), float("nan")), lambda: ab.random.beta((2,), 1.0, -1),
+    lambda: ab.random.binomial((2,), -1, 0.5), lambda: ab.random.binomial((2,), 3, float("nan")),
+    lambda: ab.random.binomial((2,), 3, 2.0),
+    lambda: ab.ops.psnr([1.0], [0.5], float("nan")), lambda: ab.ops.in_top_k([1], [[0.1, 0.9]], -1),
+])  # fmt: skip
+def test_values_outside_a_domain_are_answered_with_a_sentence(wrong: Callable[[], object]) -> None:
+    with pytest.raises(AnabranchError):
+        wrong()

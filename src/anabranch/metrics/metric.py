@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from anabranch import _tree, initializers, runtime
 from anabranch._arguments import RAW, Checks, checked, guarded
+from anabranch._asked import shown
 from anabranch._docstrings import described
 from anabranch._errors import AnabranchError, ArgumentError, DtypeError, NotReadyError
 from anabranch._fields import Configurable, Field, field, state
@@ -390,6 +391,9 @@ def move(variables: list[Variable], device: torch.device) -> None:
 def _tensor(value: object, device: torch.device | None) -> object:
     is_numbers = isinstance(value, (list, tuple)) and not any(isinstance(item, Tensor) for item in value)
     if is_numbers or is_numpy(value):
-        tensor = torch.as_tensor(computable(value) if isinstance(value, np.ndarray) else value, device=device)
+        try:
+            tensor = torch.as_tensor(computable(value) if isinstance(value, np.ndarray) else value, device=device)
+        except (*RAW, RecursionError) as error:  # ragged, of no numbers, or in itself
+            raise DtypeError("A metric is updated with values.", expected="lists of one shape", got=shown(value)) from error
         return tensor.to(torch.float32) if tensor.dtype == torch.float64 else tensor
     return value

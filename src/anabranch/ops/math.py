@@ -147,6 +147,8 @@ def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:
     >>> in_top_k([1], [[0.1, 0.9]], 1)
     tensor([True])
     """
+    if isinstance(k, int) and k < 0:
+        raise ArgumentError("k of in_top_k must be ≥ 0.", got=repr(k))
     targets, predictions = whole_indices(targets, "targets"), tensor(predictions)
     check_rank(predictions, (2,), "(batch, classes)", "predictions")
     count = sizes(predictions)[1]

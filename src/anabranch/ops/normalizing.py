@@ -160,6 +160,8 @@ def psnr(x1: TensorLike, x2: TensorLike, max_val: TensorLike) -> Tensor:
     >>> psnr([0.0, 1.0], [0.0, 0.5], max_val=1.0)
     tensor(9.0309)
     """
+    if isinstance(max_val, (int, float)) and not max_val >= 0:
+        raise ArgumentError("max_val of psnr must be a number ≥ 0.", got=repr(max_val))
     x1, x2 = float_pair(x1, x2)
     error = torch.mean(torch.square(x1 - x2))
     return 20 * torch.log10(tensor(float(max_val) if isinstance(max_val, int) else max_val)) - 10 * torch.log10(error)
