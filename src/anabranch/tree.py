@@ -279,6 +279,7 @@ def map_shape_structure(func: Callable[[Any], Any], structure: Nest) -> Nest:
             return func(part)
         return _with(part, {key: mapped(part[key]) for key in _keys(part)})
 
+    flatten_with_path(structure)  # which refuses a nest that holds itself
     return mapped(structure)
 
 

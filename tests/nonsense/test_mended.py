@@ -326,6 +326,10 @@ def test_flags_and_masks_of_calls_are_such(wrong: Callable[[], object]) -> None:
 @pytest.mark.parametrize("wrong", [
     lambda: ab.metrics.Mean().update_state([[1], [2, 3]]), lambda: ab.metrics.Mean().update_state(in_itself()),
     lambda: ab.Sequential([layers.Lambda(lambda x: x.to("meta"))]).predict(np.ones((2, 3)), verbose=0),
+    lambda: ab.losses.MeanSquaredError()(np.ones(2), np.ones(2), torch.ones(2, device="meta")),
+    lambda: ab.tree.map_shape_structure(len, in_itself()),
+    lambda: ab.distribution.DeviceMesh((2,), ("a",), in_itself()),  # type: ignore[arg-type]
+    lambda: made(ab).weights[0].assign(torch.ones(tuple(made(ab).weights[0].shape)).to_sparse()),
     lambda: ab.random.gamma((2,), -1.0), lambda: ab.random.gamma((2,), float("nan")), lambda: ab.random.beta((2,), 1.0, -1),
     lambda: ab.random.binomial((2,), -1, 0.5), lambda: ab.random.binomial((2,), 3, float("nan")),
     lambda: ab.random.binomial((2,), 3, 2.0),

@@ -23,7 +23,10 @@ def names_of(devices: Sequence[str] | Devices) -> Devices:
     """Return the names of devices as an array."""
     import numpy as np
 
-    found = np.array(devices)
+    try:
+        found = np.array(devices)
+    except ValueError as error:  # ragged, or in itself
+        raise ArgumentTypeError("devices must be names, as ['cpu:0'].", got=shown(devices)) from error
     if found.dtype.kind != "U" or not found.ndim:
         raise ArgumentTypeError("devices must be names, as ['cpu:0'].", got=shown(devices))
     return found

@@ -74,6 +74,8 @@ def tensors(y_true: Values, y_pred: Values, dtype: torch.dtype | None = None) ->
     if dtype is not None and pred.dtype is not dtype:
         pred = pred.to(dtype)
     true = y_true if isinstance(y_true, Tensor) else _tensor(y_true, pred, "y_true")
+    if true.is_meta and not pred.is_meta:
+        raise DtypeError("A meta tensor has no values.", expected=f"values on {pred.device}", got=shown(y_true))
     return (true if true.device == pred.device else true.to(pred.device)), pred
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.fx.proxy import Proxy
 
-from anabranch._errors import ShapeError
+from anabranch._errors import DtypeError, ShapeError
 from anabranch.graph import Weight
 from anabranch.graph.weight import Unowned
 
@@ -43,6 +43,8 @@ def in_keras_order(value: object, target: Weight) -> object:
     tensor: Any = _read_from(value) if isinstance(value, Proxy) else value
     if type(tensor) not in _PLAIN:
         return value
+    if tensor.layout != torch.strided:
+        raise DtypeError(f"Weight {target.path!r} is assigned dense values.", got=str(tensor.layout), repair="to_dense()")
     source = _laid_out_by(tensor)
     if source is not None:
         return source.from_native(value)  # type: ignore[arg-type]  # a traced value is typed as a real one
