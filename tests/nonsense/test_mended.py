@@ -328,6 +328,9 @@ def test_flags_and_masks_of_calls_are_such(wrong: Callable[[], object]) -> None:
     lambda: ab.Sequential([layers.Lambda(lambda x: x.to("meta"))]).predict(np.ones((2, 3)), verbose=0),
     lambda: ab.losses.MeanSquaredError()(np.ones(2), np.ones(2), torch.ones(2, device="meta")),
     lambda: ab.tree.map_shape_structure(len, in_itself()),
+    lambda: ab.utils.FeatureSpace({"a": "float"}).save("."),
+    lambda: ab.utils.bounding_boxes.convert_format(np.ones((1, 4)), "xyxy", "rel_xyxy", float("nan"), 3),
+    lambda: ab.utils.bounding_boxes.clip_to_image_size({"boxes": np.ones((1, 4))}, 3, -1),
     lambda: ab.distribution.DeviceMesh((2,), ("a",), in_itself()),  # type: ignore[arg-type]
     lambda: made(ab).weights[0].assign(torch.ones(tuple(made(ab).weights[0].shape)).to_sparse()),
     lambda: ab.random.gamma((2,), -1.0), lambda: ab.random.gamma((2,), float("nan")), lambda: ab.random.beta((2,), 1.0, -1),

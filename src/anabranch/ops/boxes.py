@@ -82,6 +82,8 @@ def _four(boxes: TensorLike, name: str = "boxes") -> Tensor:
 
 def _size(value: TensorLike, like: Tensor) -> Tensor:
     """Return a size that broadcasts over coordinates (…,) of boxes (…, 4)."""
+    if isinstance(value, (int, float)) and not value >= 0:
+        raise ArgumentError("A size of images must be a number ≥ 0.", got=repr(value))
     made = tensor(value).to(like.dtype)
     return made[..., 0] if shape(made) else made
 

@@ -210,6 +210,6 @@ def _named(filepath: str | Path, *more: str) -> Path:
     if path.suffix not in (ENDING, *more):
         raise ArgumentError(
             "A model is saved in a .keras file.", expected=f"a name ending in {ENDING}", got=str(filepath),
-            repair=f"{path.with_suffix(ENDING)}",
+            repair=f"{path.with_suffix(ENDING) if path.name else path / ('model' + ENDING)}",
         )  # fmt: skip
     return path
