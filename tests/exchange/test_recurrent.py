@@ -171,7 +171,7 @@ def test_a_module_of_torchs_own_comes_back() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*_flat_weights:UserWarning")  # as of any nn.LSTM
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is (deprecated|not supported)")
-def test_export_script_trace_compile_and_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_script_trace_compile_and_hooks() -> None:
     model = sequences()
     module, tensors, larger = model.to_torch(), data(model), data(model, 7)
     expected, seen = module(*tensors), []
@@ -182,8 +182,8 @@ def test_export_script_trace_compile_and_hooks(monkeypatch: pytest.MonkeyPatch) 
     traced = torch.fx.symbolic_trace(module)
     close(traced(*tensors), expected)
     assert isinstance(traced.lstm, nn.LSTM)
-    monkeypatch.setattr(torch._dynamo.config, "allow_rnn", True)  # else torch refuses any nn.LSTM
-    with torch.no_grad():  # for its backward pass torch cannot compile an LSTM that begins with another's states
+    # torch refuses any nn.LSTM otherwise, and cannot compile the backward pass of one that begins with another's states
+    with torch._dynamo.config.patch(allow_rnn=True), torch.no_grad():
         close(torch.compile(module, fullgraph=True, backend="aot_eager")(*tensors), expected)
     for name, child in module.named_children():
         child.register_forward_hook(lambda *_, name=name: seen.append(name))
