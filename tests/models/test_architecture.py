@@ -77,7 +77,17 @@ def images(k: Any) -> Any:
     ])  # fmt: skip
 
 
-BUILDS = [shared, nested, dicts, operators, functions, images, row]
+def normalizations(k: Any) -> Any:
+    x = k.Input((4,))
+    vector = np.arange(1, 5, dtype="float32")
+    y = k.ops.layer_normalization(k.ops.layer_normalization(x, vector, vector, epsilon=1e-4))
+    y = k.ops.rms_normalization(k.ops.rms_normalization(y), scale=vector)
+    return k.Model(
+        x, k.ops.batch_normalization(k.ops.batch_normalization(y, vector, vector, -1), vector, vector, 1, scale=vector)
+    )
+
+
+BUILDS = [shared, nested, dicts, operators, functions, images, row, normalizations]
 
 
 def data(model: Any) -> Any:

@@ -149,12 +149,16 @@ _OPERANDS = frozenset((
     "start_points", "end_points",
 ))  # fmt: skip
 _NO_OPERANDS = {"squareplus": {"b"}, "trapezoid": {"x"}, "bincount": {"weights"}}
-_FURTHER_OPERANDS = {"scale_and_translate": {"output_shape", "scale", "translation"}}
+_FURTHER_OPERANDS = {
+    "scale_and_translate": {"output_shape", "scale", "translation"}, "layer_normalization": {"gamma", "beta"},
+    "batch_normalization": {"mean", "variance", "offset", "scale"}, "rms_normalization": {"scale"},
+}  # fmt: skip
 _IRREGULAR = {
     "allclose": "AllClose", "cdist": "CDist", "fft": "FFT", "fft2": "FFT2", "hard_swish": "HardSilu", "ifft2": "IFFT2",
     "irfft": "IRFFT", "isin": "IsIn", "istft": "ISTFT", "psnr": "PSNR", "rfft": "RFFT", "searchsorted": "SearchSorted",
     "stft": "STFT", "svd": "SVD", "swish": "Silu", "hsv_to_rgb": "HSVToRGB", "rgb_to_hsv": "RGBToHSV",
     "rgb_to_grayscale": "RGBToGrayscale", "ssim": "SSIM", "ctc_loss": "CTCLoss", "ctc_decode": "CTCDecode",
+    "batch_normalization": "BatchNorm", "layer_normalization": "LayerNorm", "rms_normalization": "RMSNorm", "jvp": "JVP",
 }  # fmt: skip
 _MATH = frozenset((
     "cdist", "erf", "erfc", "erfinv", "extract_sequences", "fft", "fft2", "ifft2", "in_top_k", "irfft", "istft", "logdet",
@@ -186,14 +190,15 @@ def _function(operation: Operation, node: Node) -> tuple[dict[str, Any], tuple[A
     operands: list[Any] = []
     named: dict[str, Any] = {}
     config: dict[str, Any] = {}
+    further = _FURTHER_OPERANDS.get(name, set())  # which Keras's classes ask for even where they are None
     for parameter in bound.signature.parameters.values():
-        if parameter.name not in bound.arguments:
+        if parameter.name not in bound.arguments and parameter.name not in further:
             continue
-        value = bound.arguments[parameter.name]
+        value = bound.arguments.get(parameter.name, parameter.default)
         symbolic = any(isinstance(leaf, Tensor) for leaf in _tree.leaves(value))
         if parameter.kind is parameter.VAR_POSITIONAL:
             operands.extend(value)
-        elif symbolic or parameter.name in (_OPERANDS | _FURTHER_OPERANDS.get(name, set())) - _NO_OPERANDS.get(name, set()):
+        elif symbolic or parameter.name in (_OPERANDS | further) - _NO_OPERANDS.get(name, set()):
             if config:
                 named[parameter.name] = value
             else:
@@ -245,7 +250,7 @@ def _function_of(kind: str) -> Callable[..., Any]:
     for function, (name, _) in OPERATORS.items():
         if name.replace("_", "") == wanted:
             return function
-    found = _named(next((name for name in (*dir(ops), *dir(ops.image)) if name.replace("_", "") == wanted), None))
+    found = _named(next((name for name in (*dir(ops), *dir(ops.image)) if keras_class(name).lower() == wanted), None))
     if found is None:
         raise ArgumentError(f"The function that Keras writes as {kind!r} is not known.", expected="a function of anabranch.ops")
     return found

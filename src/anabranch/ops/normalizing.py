@@ -94,7 +94,7 @@ def layer_normalization(
     >>> layer_normalization([[1.0, 3.0]])
     tensor([[-1.,  1.]])
     """
-    if kwargs:
+    if kwargs and kwargs != {"rms_scaling": False}:  # which is in files of Keras
         raise ArgumentTypeError(f"layer_normalization takes no {next(iter(kwargs))!r}.", repair="ops.rms_normalization")
     x = floats(x)
     axes = _sorted_axes(x, axis)
