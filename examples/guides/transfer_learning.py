@@ -44,7 +44,7 @@ def with_head(base, augmentation=None, dropout=0.0):
     x = base(x, training=False)
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dropout(dropout)(x)
-    return keras.Model(inputs, layers.Dense(1)(x))
+    return keras.Model(inputs, layers.Dense(1, activation="sigmoid")(x))
 
 
 def frozen_with_head():
@@ -58,7 +58,7 @@ def compiled(model, learning_rate):
     """Return the model, compiled for two kinds."""
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate),
-        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        loss=keras.losses.BinaryCrossentropy(),
         metrics=[keras.metrics.BinaryAccuracy()],
     )
     return model
@@ -197,7 +197,9 @@ def features_once():
     x, y = images()
     features = base.predict(x / 127.5 - 1, verbose=0)
     yield {"features": features}
-    head = keras.Sequential([keras.Input(features.shape[1:]), layers.GlobalAveragePooling2D(), layers.Dense(1)])
+    head = keras.Sequential(
+        [keras.Input(features.shape[1:]), layers.GlobalAveragePooling2D(), layers.Dense(1, activation="sigmoid")]
+    )
     yield {"head": (head, features[:2])}
     history = compiled(head, 1e-2).fit(features, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
     yield {"history": history.history}
@@ -238,13 +240,13 @@ def own_loop():
     yield {"model": (model, images(2)[0])}
     parameters = [weight.value for weight in model.trainable_weights]
     optimizer = torch.optim.SGD(parameters, lr=0.1)
-    loss_function = keras.losses.BinaryCrossentropy(from_logits=True)
+    loss_function = keras.losses.BinaryCrossentropy()
     x, y = images()
     losses = []
     for start in range(0, len(x), 8):
         batch = slice(start, start + 8)
-        logits = model(x[batch], training=True)
-        loss = loss_function(torch.tensor(y[batch])[:, None], logits)
+        scores = model(x[batch], training=True)
+        loss = loss_function(torch.tensor(y[batch])[:, None], scores)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

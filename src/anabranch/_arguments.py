@@ -101,13 +101,7 @@ CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 def check_called_as(function: Callable[..., object], kind: str) -> None:
-    """Raise where a function of the user's cannot be called as the library calls those of a kind.
-
-    >>> check_called_as(lambda x, y: x, "activation")
-    Traceback (most recent call last):
-    anabranch._errors.ArgumentTypeError: A function in the place of an activation is called as f(x).
-      got:      <lambda>(x, y): missing a required argument: 'y'
-    """
+    """Raise where a function of the user's cannot be called as the library calls those of a kind."""
     if kind not in CALLS or is_from(function, __name__.partition(".")[0], "torch"):
         return
     import inspect  # which takes a while to load

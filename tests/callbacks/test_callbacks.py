@@ -125,13 +125,13 @@ def test_values_that_come_only_with_some_epochs_are_waited_for(model: Any, tmp_p
 
 
 def test_what_is_not_measured_is_said_with_what_is() -> None:
-    model, (x, y) = made(anabranch, metrics=["acc"]), data()
-    stopping = callbacks.EarlyStopping(monitor="val_accuracy")
+    model, (x, y) = made(anabranch, metrics=["mae"]), data()
+    stopping = callbacks.EarlyStopping(monitor="val_mea", mode="min")
     with pytest.raises(ArgumentError) as caught:
         model.fit(x, y, epochs=3, verbose=0, validation_data=(x, y), callbacks=[stopping])
     text = str(caught.value)
-    assert text.startswith("Nothing called 'val_accuracy' is measured.\n  expected: one of: loss, acc, val_loss, val_acc\n")
-    assert text.endswith("  repair:   did you mean monitor='val_acc'?")
+    assert text.startswith("Nothing called 'val_mea' is measured.\n  expected: one of: loss, mae, val_loss, val_mae\n")
+    assert text.endswith("  repair:   did you mean monitor='val_mae'?")
 
 
 NAMES = {

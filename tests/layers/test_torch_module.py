@@ -191,7 +191,7 @@ def test_an_unknown_attribute_offers_the_nearest() -> None:
 
 
 def test_only_modules_are_wrapped() -> None:
-    with pytest.raises(TypeError, match="TorchModule wraps"):
+    with pytest.raises(TypeError, match=r"module of TorchModule must be a torch\.nn\.Module"):
         layers.TorchModule(torch.relu)
 
 

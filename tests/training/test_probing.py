@@ -192,7 +192,7 @@ def test_values_that_are_not_finite_are_counted_and_left_out() -> None:
     assert (first.non_finite, first.activation_mean, first.min, first.max) == (3, 2.0, 1.0, 3.0)
     assert json.loads(probe.to_json())["rows"][0]["id"] == "x"
     x = Input((1,), name="x")
-    blown = Model(x, layers.Rescaling(np.inf, name="blown")(x)).probe([[1.0]])
+    blown = Model(x, layers.Lambda(lambda value: value * np.inf, name="blown")(x)).probe([[1.0]])
     assert blown.rows[1][3:9] == (None, None, 0.0, None, None, 1)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from anabranch import config as settings, registry
 from anabranch._errors import AnabranchError, FileFormatError
+from anabranch._frames import bound_methods
 from anabranch._sharing import sharing
 from anabranch.graph import Operation
 from anabranch.registry import Json
@@ -33,6 +34,7 @@ class SavedModel(keras_state.Compiled, Protocol):
         """Make the weights."""
 
 
+@bound_methods
 class LayerHolder(abc.ABC):
     """What is no model, and is saved with the layers that it has learned: files have these under the names of attributes."""
 

@@ -498,7 +498,7 @@ class FeatureSpace(LayerHolder):
             config: what ``get_build_config`` returned.
 
         Example:
-            >>> space = FeatureSpace({"age": "float_normalized"})
+            >>> space = FeatureSpace({"age": "float"})
             >>> space.build_from_config(space.get_build_config())
             >>> space({"age": [2.0]}).tolist()
             [[2.0]]
