@@ -12,7 +12,8 @@ from anabranch._arguments import checked
 from anabranch._asked import is_integer, shown
 from anabranch._docstrings import completed
 from anabranch._errors import ArgumentError, FileError, ShapeError
-from anabranch.applications._torchvision import CHECKPOINTS, NONE, Correspondence, load_checkpoint
+from anabranch.applications import _timm, _torchvision
+from anabranch.applications._checkpoints import CHECKPOINTS, Correspondence, load_checkpoint
 from anabranch.datasets._fetch import Remote
 from anabranch.datasets._files import cache_folder, stored
 from anabranch.graph.call_site import warn
@@ -33,8 +34,8 @@ GOOGLE = "https://storage.googleapis.com/tensorflow/keras-applications/"
 ARGUMENTS = {
     "include_top": "whether the classifier at the end is there.",
     "weights": 'None for initial values, ``"imagenet"`` for the published ones, or the path of a file that ``save_weights`` or '
-    "Keras wrote, or of a checkpoint of torchvision (``.pth``, ``.pt``, ``.safetensors``) where the arithmetic is the same. "
-    "Published files are looked for in the folder ``models`` of ``$ANABRANCH_DATA``, or else of ``$KERAS_HOME`` "
+    "Keras wrote, or of a checkpoint of torchvision or timm (``.pth``, ``.pt``, ``.safetensors``) where the arithmetic is "
+    "the same. Published files are looked for in the folder ``models`` of ``$ANABRANCH_DATA``, or else of ``$KERAS_HOME`` "
     "or ``~/.keras``, under Keras's names, and fetched from Keras's address where they are not there.",
     "input_tensor": "a symbolic tensor to begin with; a new Input unless given.",
     "input_shape": "the shape of an image, (H, W, C).",
@@ -67,13 +68,15 @@ class Rules(NamedTuple):
         files: the published files with and without classifier.
         pooled: whether the pooling at the end is named.
         torchvision: the module of torchvision for the path of a layer; or why its weights do not fit.
+        timm: the same of timm.
     """
 
     size: int
     least: int
     files: tuple[Published, Published] | None = None
     pooled: bool = True
-    torchvision: Correspondence = NONE
+    torchvision: Correspondence = _torchvision.NONE
+    timm: Correspondence = _timm.NONE
 
 
 class Wanted(NamedTuple):
@@ -243,7 +246,7 @@ def finish(
         if published is not None:
             model.load_weights(file_of(published))
         elif Path(wanted.weights).suffix in CHECKPOINTS:
-            load_checkpoint(model, wanted.weights, rules.torchvision)
+            load_checkpoint(model, wanted.weights, rules.torchvision, rules.timm)
         else:
             model.load_weights(str(wanted.weights))
     return model

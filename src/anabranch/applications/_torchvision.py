@@ -5,21 +5,15 @@ Where the arithmetic differs, no weights give the same outputs, and a sentence s
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable
 from itertools import accumulate
-from typing import TYPE_CHECKING, TypeAlias
-
-from anabranch import layers
-from anabranch._errors import ArgumentError
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from anabranch.models.model import Model
+    from anabranch.applications._checkpoints import Correspondence
 
-Correspondence: TypeAlias = "Callable[[str], str | None] | str"
-CHECKPOINTS = (".pth", ".pt", ".safetensors")
 EPSILON = 1e-5  # of torchvision's batch normalizations in the families below
+ENDS = ("classifier",)  # what of a checkpoint a network without classifier has no use for
 
 # Why weights of torchvision do not fit.
 NONE = "It has no such network."
@@ -68,41 +62,3 @@ def convnext(path: str) -> str | None:
         "_head_dense": "classifier.2", "layer_normalization": "classifier.0",
     }  # fmt: skip
     return next((module for end, module in ends.items() if path.endswith(end)), None)
-
-
-def load_checkpoint(model: Model, file: str | os.PathLike[str], known: Correspondence) -> None:
-    """Load a checkpoint of torchvision, or say why there is none that gives the same outputs.
-
-    Args:
-        model: the network.
-        file: its path.
-        known: the module for the path of a layer, or why weights do not fit.
-    """
-    if isinstance(known, str):
-        raise ArgumentError(
-            f"No weights of torchvision give {model.name} the same outputs. {known}", got=f"weights={str(file)!r}",
-            repair='weights="imagenet" or a file of Keras; model.load_torch_weights(file) sets weights from any checkpoint',
-        )  # fmt: skip
-    from anabranch.exchange.state_dicts import tensors_of
-    from anabranch.exchange.weight_groups import groups_of
-
-    tensors = {re.sub(r"(norm|conv)\.(\d)\.", r"\1\2.", name): value for name, value in tensors_of(file).items()}
-    modules = {name.rpartition(".")[0] for name in tensors}
-    mapping: dict[str, str | None] = {}
-    for group in groups_of(model):
-        module = known(group.path.rpartition("/")[2])
-        if module in tensors:  # a parameter of a block itself, (C, 1, 1) there
-            mapping[module] = next(iter(group.targets.values())).path
-            tensors[module] = tensors[module].flatten()
-        elif module in modules:
-            mapping[module] = group.path
-    for name, path in mapping.items():
-        if f"{name}.running_var" in tensors:  # the sum of both is what is divided by
-            tensors[f"{name}.running_var"] = tensors[f"{name}.running_var"] + (EPSILON - _epsilon(model, path))
-    mapping |= {name: None for name in tensors if name.startswith("classifier") and name.rpartition(".")[0] not in mapping}
-    model.load_torch_weights(tensors, mapping)
-
-
-def _epsilon(model: Model, name: str | None) -> float:
-    layer = model.get_layer(name)
-    return layer.epsilon if isinstance(layer, layers.BatchNormalization) else EPSILON

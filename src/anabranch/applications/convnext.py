@@ -24,6 +24,7 @@ from anabranch.applications._building import (
     named,
 )
 from anabranch.applications._layers import LayerScale
+from anabranch.applications._timm import convnext as timm
 from anabranch.applications._torchvision import convnext as torchvision
 from anabranch.applications.imagenet_utils import DEVIATIONS, MEANS, decode_predictions, preparation
 from anabranch.models.sequential import Sequential
@@ -133,7 +134,8 @@ def _network(word: str, depths: Sequence[int], widths: Sequence[int], params: in
     ) -> Model:
         wanted = Wanted(include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name)
         url = f"{GOOGLE}convnext/{name}"
-        rules = Rules(224, 32, (Published(f"{url}.h5", hashes[0]), Published(f"{url}_notop.h5", hashes[1])), False, torchvision)
+        files = Published(f"{url}.h5", hashes[0]), Published(f"{url}_notop.h5", hashes[1])
+        rules = Rules(224, 32, files, False, torchvision, timm)
         return _built(wanted, rules, depths, widths, include_preprocessing)
 
     found: Builder = named(given, f"ConvNeXt{word}", f"Return ConvNeXt-{word} (Liu et al. 2022, §3).", params)

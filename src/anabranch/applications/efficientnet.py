@@ -20,6 +20,7 @@ from anabranch.applications._building import (
     with_standard_arguments,
 )
 from anabranch.applications._mbconv import Stage, bottleneck, classifier, convolve, normalize, swish
+from anabranch.applications._timm import efficientnet as timm
 from anabranch.applications._torchvision import PADDING
 from anabranch.applications.imagenet_utils import DEVIATIONS, decode_predictions, preparation
 
@@ -49,7 +50,7 @@ def _network(
 
     def build(wanted: Wanted) -> Model:
         files = (Published(f"{URL}{wanted.name}.h5", hashes[0]), Published(f"{URL}{wanted.name}_notop.h5", hashes[1]))
-        rules = Rules(size, 32, files, torchvision=PADDING)
+        rules = Rules(size, 32, files, torchvision=PADDING, timm=timm)
         start = begin(wanted, rules)
         x = layers.Normalization(axis())(layers.Rescaling(1 / 255)(start))
         if wanted.weights == IMAGENET:  # whose values divide by the deviation where its square root is meant

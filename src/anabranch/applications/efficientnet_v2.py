@@ -23,6 +23,7 @@ from anabranch.applications._building import (
     named,
 )
 from anabranch.applications._mbconv import Stage, bottleneck, classifier, convolve, fused_bottleneck, normalize, swish
+from anabranch.applications._timm import efficientnet_v2 as timm
 from anabranch.applications._torchvision import NONE, PADDING
 from anabranch.applications.imagenet_utils import DEVIATIONS, MEANS, decode_predictions, preparation
 
@@ -135,7 +136,7 @@ def _network(kind: str, size: int, widths: float, depths: float, params: int, *h
         wanted = Wanted(include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name)
         url = f"{GOOGLE}efficientnet_v2/{name}"
         files = Published(f"{url}.h5", hashes[0]), Published(f"{url}_notop.h5", hashes[1])
-        rules = Rules(size, 32, files, torchvision=NONE if kind.startswith("b") else PADDING)
+        rules = Rules(size, 32, files, torchvision=NONE if kind.startswith("b") else PADDING, timm=timm)
         return _built(wanted, rules, kind, widths, depths, include_preprocessing)
 
     doc = f"Return EfficientNetV2-{kind.upper()} for images of {size} × {size} (Tan & Le 2021, table 4)."

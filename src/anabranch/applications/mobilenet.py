@@ -27,6 +27,7 @@ from anabranch.applications._building import (
     finish,
     last_axis,
 )
+from anabranch.applications._timm import PADDING
 from anabranch.applications.imagenet_utils import decode_predictions, preparation
 from anabranch.graph.call_site import warn
 
@@ -80,7 +81,7 @@ def MobileNet(  # noqa: N802 - Keras's name
             )  # fmt: skip
         rows = published_rows(input_shape, rows, SIZES)
     name = name or f"mobilenet_{alpha:0.2f}_{rows}"
-    rules = Rules(size, 32, _files(alpha, rows), pooled=False)
+    rules = Rules(size, 32, _files(alpha, rows), pooled=False, timm=PADDING)
     wanted = Wanted(include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name)
     start = x = begin(wanted, rules)
     x = layers.Conv2D(int(32 * alpha), 3, 2, padding="same", use_bias=False, name="conv1")(x)

@@ -9,6 +9,7 @@ from anabranch import layers
 from anabranch._arguments import Positive, checked
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentError
+from anabranch.applications import _timm
 from anabranch.applications._building import (
     ARGUMENTS,
     CLASSES,
@@ -76,7 +77,7 @@ def MobileNetV2(  # noqa: N802 - Keras's name
             )
         rows = published_rows(input_shape, rows, SIZES)
     name = name or f"mobilenetv2_{alpha:0.2f}_{rows}"
-    rules = Rules(size, 32, _files(alpha, rows), False, PADDING)
+    rules = Rules(size, 32, _files(alpha, rows), False, PADDING, _timm.PADDING)
     wanted = Wanted(include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name)
     start = x = begin(wanted, rules)
     x = layers.Conv2D(divisible(32 * alpha), 3, 2, padding="same", use_bias=False, name="Conv1")(x)

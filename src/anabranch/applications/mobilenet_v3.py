@@ -28,6 +28,7 @@ from anabranch.applications._building import (
     finish,
     last_axis,
 )
+from anabranch.applications._timm import mobilenet_v3 as timm
 from anabranch.applications._torchvision import PADDING
 from anabranch.applications.imagenet_utils import decode_predictions, preparation
 from anabranch.applications.mobilenet import published_rows
@@ -148,7 +149,8 @@ def _network(
     dropout: float,
     scale: bool,
 ) -> Model:
-    rules = Rules(224, 32, _files(wanted, kind, alpha, minimalistic), torchvision=PADDING)
+    same = timm(tuple(block.width for block in blocks))
+    rules = Rules(224, 32, _files(wanted, kind, alpha, minimalistic), torchvision=PADDING, timm=same)
     shape = wanted.input_shape
     if shape is None and wanted.input_tensor is None:
         shape = (None, None, 3) if channels_at() else (3, None, None)  # the classifier is a convolution: any size serves

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from anabranch import layers
 from anabranch.applications._building import GOOGLE, Published, Rules, last_axis, standard
+from anabranch.applications._timm import PADDING
 from anabranch.applications.imagenet_utils import decode_predictions, preparation
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def _body(x: Tensor) -> Tensor:
 
 
 Xception = standard(
-    "Xception", "Return Xception (Chollet 2017, figure 5).", "xception", Rules(299, 71, FILES, pooled=False), _body, 22_910_480
-)
+    "Xception", "Return Xception (Chollet 2017, figure 5).", "xception", Rules(299, 71, FILES, False, timm=PADDING), _body,
+    22_910_480,
+)  # fmt: skip
 preprocess_input = preparation("tf")
