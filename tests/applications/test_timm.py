@@ -76,7 +76,7 @@ def test_efficientnet_normalizes_pixels_itself(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.ravel(scaled.variance.numpy()), np.square(DEVIATIONS), rtol=1e-6)
 
 
-def test_networks_with_other_padding_are_told_by_the_path(tmp_path: Path) -> None:
+def test_networks_with_other_padding_are_named_by_the_path(tmp_path: Path) -> None:
     tensors = checkpoint("tf_mobilenetv3_small_100")
     torch.save(tensors, tmp_path / "mobilenetv3_small_100.pth")
     with pytest.raises(ArgumentError, match="path has to say"):
@@ -117,8 +117,8 @@ def test_outputs_are_those_of_timm(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = timm.create_model(name).eval()
     for value in module.state_dict().values():
-        if value.ndim == 1:  # of normalizations, their running statistics too
-            value.uniform_(0.5, 1.5)
+        if value.ndim == 1:  # of normalizations; a wider range would magnify rounding from layer to layer
+            value.uniform_(0.9, 1.1)
     torch.save(module.state_dict(), tmp_path / f"{name}.pth")
     size = 65 if name.startswith("tf") else 64  # padding of odd sizes is another
     model = built(
