@@ -13,7 +13,7 @@ import torch
 from anabranch import applications
 from anabranch._errors import ArgumentError, FileFormatError
 from anabranch.applications import _timm
-from anabranch.applications.imagenet_utils import DEVIATIONS, MEANS
+from anabranch.applications._pixels import DEVIATIONS, MEANS
 from anabranch.applications.mobilenet_v3 import SMALL
 from anabranch.exchange.weight_groups import groups_of
 from anabranch.models import Model

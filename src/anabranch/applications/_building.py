@@ -13,7 +13,7 @@ from anabranch._asked import is_integer, shown
 from anabranch._docstrings import completed
 from anabranch._errors import ArgumentError, FileError, ShapeError
 from anabranch.applications import _timm, _torchvision
-from anabranch.applications._checkpoints import CHECKPOINTS, Correspondence, load_checkpoint
+from anabranch.applications._checkpoints import CHECKPOINTS, load_checkpoint
 from anabranch.datasets._fetch import Remote
 from anabranch.datasets._files import cache_folder, stored
 from anabranch.graph.call_site import warn
@@ -75,8 +75,8 @@ class Rules(NamedTuple):
     least: int
     files: tuple[Published, Published] | None = None
     pooled: bool = True
-    torchvision: Correspondence = _torchvision.NONE
-    timm: Correspondence = _timm.NONE
+    torchvision: _torchvision.Correspondence = _torchvision.NONE
+    timm: _torchvision.Correspondence = _timm.NONE
 
 
 class Wanted(NamedTuple):

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from anabranch import layers
 from anabranch._errors import ArgumentError
 from anabranch.applications import _timm, _torchvision
 
 if TYPE_CHECKING:
-    import torch
-
-    from anabranch.exchange.weight_groups import Target
+    from anabranch.applications._torchvision import Correspondence
     from anabranch.models.model import Model
 
-Correspondence: TypeAlias = "Callable[[str], str | None] | str"
-"""The module there for the path of a layer here; or why weights do not fit."""
 CHECKPOINTS = (".pth", ".pt", ".safetensors")
 
 
@@ -48,7 +43,8 @@ def load_checkpoint(
             repair='weights="imagenet" or a file of Keras; model.load_torch_weights(file) sets weights from any checkpoint',
         )  # fmt: skip
     if of_timm:
-        tensors = _timm.pixels() | tensors
+        like = next(iter(tensors.values())).float()
+        tensors = {name: like.new_tensor(values) for name, values in _timm.PIXELS.items()} | tensors
     else:
         tensors = {re.sub(r"(norm|conv)\.(\d)\.", r"\1\2.", name): value for name, value in tensors.items()}
     modules = {name.rpartition(".")[0] for name in tensors}
@@ -58,24 +54,18 @@ def load_checkpoint(
         if module in tensors:  # a parameter of a block itself
             target = next(iter(group.targets.values()))
             mapping[module] = target.path
-            tensors[module] = _shaped(tensors[module], target)
+            tensors[module] = target.reshaped(tensors[module])
         elif module in modules:
             mapping[module] = group.path
             for role, target in group.targets.items():
                 if (name := f"{module}.{role}") in tensors:
-                    tensors[name] = _shaped(tensors[name], target)
+                    tensors[name] = target.reshaped(tensors[name])
     for name, path in mapping.items():
         if not of_timm and f"{name}.running_var" in tensors:  # the sum of both is what is divided by
             tensors[f"{name}.running_var"] = tensors[f"{name}.running_var"] + (_torchvision.EPSILON - _epsilon(model, path))
     ends = _timm.ENDS if of_timm else _torchvision.ENDS
     mapping |= {name: None for name in tensors if name.startswith(ends) and name.rpartition(".")[0] not in mapping}
     model.load_torch_weights(tensors, mapping)
-
-
-def _shaped(tensor: torch.Tensor, target: Target) -> torch.Tensor:
-    """Return a tensor in the shape of a weight that differs from its own in axes of length 1."""
-    sizes = [[size for size in shape if size != 1] for shape in (tensor.shape, target.shape)]
-    return tensor.reshape(target.shape) if sizes[0] == sizes[1] else tensor
 
 
 def _epsilon(model: Model, name: str | None) -> float:

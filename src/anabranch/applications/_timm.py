@@ -11,10 +11,10 @@ from collections.abc import Container
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-import torch
+from anabranch.applications._pixels import DEVIATIONS, MEANS
 
 if TYPE_CHECKING:
-    from anabranch.applications._checkpoints import Correspondence
+    from anabranch.applications._torchvision import Correspondence
 
 SIGNS = (
     "conv_stem.weight", "stem.0.weight", "stem.conv.weight", "block1.rep.0.conv1.weight", "conv2d_1a.conv.weight",
@@ -23,6 +23,13 @@ SIGNS = (
 """Tensors that each checkpoint of timm has one of, and none of torchvision."""
 ENDS = ("classifier", "conv_head.", "head.", "normalization.")
 """What of a checkpoint a network without classifier has no use for."""
+
+PIXELS = {
+    "normalization.mean": MEANS["torch"],
+    "normalization.variance": tuple(each**2 for each in DEVIATIONS),
+    "normalization.count": 0,
+}
+"""What timm does to images before EfficientNet, and Keras in it."""
 
 # Why weights of timm do not fit.
 NONE = "There is no correspondence of layers between the two."
@@ -48,14 +55,6 @@ MOBILE = {
     "squeeze_excite_conv": "se_reduce", "squeeze_excite_conv_1": "se_expand",
 }  # fmt: skip
 """What EfficientNet calls the layers of MobileNetV3, where the names differ."""
-
-
-def pixels() -> dict[str, torch.Tensor]:
-    """Return what timm does to images before EfficientNet, and Keras in it."""
-    from anabranch.applications.imagenet_utils import DEVIATIONS, MEANS  # which imports what imports this
-
-    found = {"mean": torch.tensor(MEANS["torch"]), "variance": torch.tensor(DEVIATIONS) ** 2, "count": torch.tensor(0)}
-    return {f"normalization.{role}": tensor for role, tensor in found.items()}
 
 
 def is_of_timm(names: Container[str]) -> bool:

@@ -6,12 +6,12 @@ Where the arithmetic differs, no weights give the same outputs, and a sentence s
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from anabranch.applications._checkpoints import Correspondence
-
+Correspondence: TypeAlias = "Callable[[str], str | None] | str"
+"""The module there for the path of a layer here; or why weights do not fit."""
 EPSILON = 1e-5  # of torchvision's batch normalizations in the families below
 ENDS = ("classifier",)  # what of a checkpoint a network without classifier has no use for
 

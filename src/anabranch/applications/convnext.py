@@ -24,9 +24,10 @@ from anabranch.applications._building import (
     named,
 )
 from anabranch.applications._layers import LayerScale
+from anabranch.applications._pixels import DEVIATIONS, MEANS
 from anabranch.applications._timm import convnext as timm
 from anabranch.applications._torchvision import convnext as torchvision
-from anabranch.applications.imagenet_utils import DEVIATIONS, MEANS, decode_predictions, preparation
+from anabranch.applications.imagenet_utils import decode_predictions, preparation
 from anabranch.models.sequential import Sequential
 
 if TYPE_CHECKING:

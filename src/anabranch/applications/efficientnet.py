@@ -20,9 +20,10 @@ from anabranch.applications._building import (
     with_standard_arguments,
 )
 from anabranch.applications._mbconv import Stage, bottleneck, classifier, convolve, normalize, swish
+from anabranch.applications._pixels import DEVIATIONS
 from anabranch.applications._timm import efficientnet as timm
 from anabranch.applications._torchvision import PADDING
-from anabranch.applications.imagenet_utils import DEVIATIONS, decode_predictions, preparation
+from anabranch.applications.imagenet_utils import decode_predictions, preparation
 
 if TYPE_CHECKING:
     from anabranch.models.model import Model

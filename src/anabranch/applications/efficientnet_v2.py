@@ -23,9 +23,10 @@ from anabranch.applications._building import (
     named,
 )
 from anabranch.applications._mbconv import Stage, bottleneck, classifier, convolve, fused_bottleneck, normalize, swish
+from anabranch.applications._pixels import DEVIATIONS, MEANS
 from anabranch.applications._timm import efficientnet_v2 as timm
 from anabranch.applications._torchvision import NONE, PADDING
-from anabranch.applications.imagenet_utils import DEVIATIONS, MEANS, decode_predictions, preparation
+from anabranch.applications.imagenet_utils import decode_predictions, preparation
 
 if TYPE_CHECKING:
     from anabranch.models.model import Model

@@ -12,6 +12,7 @@ from anabranch._asked import is_from, shown
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentError, DataError
 from anabranch.applications._building import Published, file_of
+from anabranch.applications._pixels import DEVIATIONS, MEANS
 
 if TYPE_CHECKING:
     from anabranch.ops._types import TensorLike
@@ -25,8 +26,6 @@ Prepared: TypeAlias = Any
 CLASSES = Published(
     "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json", "c2c37ea517e94d9795004a39431a14cb"
 )
-MEANS = {"caffe": (103.939, 116.779, 123.68), "torch": (0.485, 0.456, 0.406)}
-DEVIATIONS = (0.229, 0.224, 0.225)
 ARGUMENTS = {
     "x": "images (B, H, W, C) or (H, W, C), values from 0 to 255: an array, a tensor or a symbolic tensor. It stays as it is.",
     "data_format": '``"channels_last"`` or ``"channels_first"``; that of ``config`` unless given.',

@@ -36,6 +36,11 @@ class Target(NamedTuple):
     shape: tuple[int, ...]
     flattened: Flattened
 
+    def reshaped(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a tensor in the weight's shape where the two differ in axes of length 1 alone."""
+        sizes = [[size for size in shape if size != 1] for shape in (tensor.shape, self.shape)]
+        return tensor.reshape(self.shape) if sizes[0] == sizes[1] else tensor
+
     def assign(self, tensor: torch.Tensor) -> None:
         """Set the values from torch's tensor."""
         weight = self.weight
