@@ -155,6 +155,27 @@ def test_one_sample_reads_the_weights_of_dense_layers_as_they_are() -> None:
     assert model.explain_execution().prepared == ("conv", "dense")
 
 
+PARTS: list[tuple[tuple[int, ...], Callable[[Any], Any]]] = [
+    ((4,), lambda x: x[:1]), ((), lambda x: x[..., :1]), ((4,), lambda x: x[None, :1][0]), ((4,), lambda x: x[1:2, :]),
+    ((4,), lambda x: ops.relu(ops.split(x, [1], axis=0)[0])), ((4,), lambda x: ops.take(x, [0], axis=0)),
+    ((4,), lambda x: ops.slice(x, (0, 0), (1, 4))), ((4,), lambda x: ops.top_k(ops.transpose(x), 1)[0][:, 0][None]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shape", "part"), PARTS)
+def test_a_part_of_the_batch_is_not_added_to_in_place(shape: tuple[int, ...], part: Callable[[Any], Any]) -> None:
+    x = Input(shape)
+    model = Model(x, part(x) * 2 + x)
+    data = torch.arange(3.0 * max(1, *shape, 1)).reshape(3, *shape)
+    assert equal(torch.as_tensor(model.predict(data, verbose=0)), part(data) * 2 + data)
+
+
+def test_the_same_places_of_all_samples_are_added_to_in_place() -> None:
+    x = Input((4, 6))
+    model = Model(x, x[:, :2] * 2 + x[..., :2, :])
+    assert done(model, "in_place")
+
+
 def test_an_activation_whose_input_is_needed_elsewhere_is_not_in_place() -> None:
     inputs = Input((3,))
     x = layers.Dense(3, name="dense")(inputs)

@@ -17,6 +17,8 @@ import torch
 from keras.src import backend
 from keras.src.backend.torch import image, nn, numpy
 from keras.src.layers.attention.multi_head_attention import MultiHeadAttention
+from keras.src.layers.core.dense import Dense
+from keras.src.layers.core.embedding import Embedding
 from keras.src.layers.preprocessing.image_preprocessing.clahe import ContrastLimitedAdaptiveHistogramEqualization as Clahe
 
 _attention, _affine, _clahe, _one_hot, _pad = (
@@ -119,6 +121,17 @@ def heads(layer: Any, *given: Any, **named: Any) -> Any:
     return found
 
 
+def low_rank(own: Callable[..., None]) -> Callable[..., None]:
+    """Use the ``lora_alpha`` that a new layer was given; Keras's ``build`` remembers it for convolutions alone."""
+
+    @functools.wraps(own)
+    def enable_lora(self: Any, rank: int, *args: Any, lora_alpha: float | None = None, **more: Any) -> None:
+        given = self.lora_alpha if lora_alpha is None and self.lora_rank else lora_alpha
+        own(self, rank, *args, lora_alpha=given, **more)
+
+    return enable_lora
+
+
 class Mend(NamedTuple):
     """Where a function goes, and what shows that it is needed."""
 
@@ -163,6 +176,10 @@ MENDS = (
         "m = keras.Model(i, [after, keras.layers.MultiHeadAttention(2, 3)(x, x)])",
         "y = m(draw(877, 'int32', (3, 4), 0, 7))[0]",
     )),
+    *(Mend(layer, "enable_lora", low_rank(layer.enable_lora), (
+        f"layer = keras.layers.{made}, lora_rank=4, lora_alpha=0.5)", f"x = draw(0, '{dtype}', (2, 4), 0, 7)",
+        "layer(x)", "fill(layer, 97)", "y = layer(x)",
+    )) for layer, made, dtype in ((Dense, "Dense(3", "float32"), (Embedding, "Embedding(7, 3", "int32"))),
     Mend(Clahe, "_clahe", clahe, (
         "layer = keras.layers.ContrastLimitedAdaptiveHistogramEqualization(tile_grid_size=(2, 2), clip_limit=0.5)",
         "y = layer(draw(0, 'float32', (1, 7, 6, 3), 0, 255))",

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch.fx import Graph, Node
 
+from anabranch._asked import name_of
 from anabranch.engine.passes.base import Call, Note, Pass, Settings, always
 from anabranch.engine.passes.fusion import FUSED, INTO_SUM, WITH_SUM
 from anabranch.engine.passes.nodes import argument, only_user, path_of, shape_of
@@ -27,17 +28,26 @@ from anabranch.engine.passes.operations import (
 )  # fmt: skip
 
 _SUMS = {operator.add: "add_", operator.mul: "mul_"}
+# May give fewer samples than they take, which a shape whose batch is unknown does not show.
+_OF_SAMPLES = frozenset((
+    "as_strided", "chunk", "dynamic_slice", "gather", "index_select", "masked_select", "narrow", "slice", "split", "take",
+    "take_along_axis", "take_along_dim", "tensor_split", "topk", "top_k", "unbind", "unfold",
+))  # fmt: skip
 
 
 def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Rewrite the graph and note what works in place, and what could not."""
     owned: set[Node] = set()  # values in memory that nobody else has
     seen: set[Node] = set()
+    parts: set[Node] = set()  # what may have fewer samples than the batch, and what is made of it
     notes = []
     for node in graph.nodes:
         if node.op not in ("call_function", "call_method"):
             continue
-        why = _convolved_sum(node, owned, seen) if node.target is WITH_SUM else _overwrite(node, owned, settings)
+        if _takes_samples(node) or not parts.isdisjoint(node.all_input_nodes):
+            parts.add(node)
+        usable = owned - parts if parts else owned
+        why = _convolved_sum(node, usable, seen) if node.target is WITH_SUM else _overwrite(node, usable, settings)
         seen.add(node)
         if why is not None:
             notes.append(Note(path_of(node), not why, why or "in place"))
@@ -85,6 +95,19 @@ def _sum(node: Call, owned: set[Node]) -> str | None:
     other = second if free[0] is first else first
     node.op, node.target, node.args = "call_method", _SUMS[node.target], (free[0], other)
     return ""
+
+
+def _takes_samples(node: Call) -> bool:
+    """Return whether a call may give a part of the batch."""
+    if node.target is not operator.getitem:
+        return (node.target if isinstance(node.target, str) else name_of(node.target)) in _OF_SAMPLES
+    sizes, key = shape_of(node.args[0]), node.args[1]
+    if sizes is None:  # one of several results
+        return False
+    keys = key if isinstance(key, tuple) else (key,)
+    taken = sum(each is not None and each is not Ellipsis for each in keys)
+    first = next((each for each in keys if each is not None and (each is not Ellipsis or taken < len(sizes))), None)
+    return first is not None and first is not Ellipsis and first != slice(None)
 
 
 def _convolved_sum(node: Call, owned: set[Node], seen: set[Node]) -> str:
