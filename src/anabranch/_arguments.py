@@ -245,7 +245,7 @@ def _single(text: str, names: Mapping[str, object]) -> Kind:
         return generic
     if head in _GENERIC:
         return _GENERIC[head]
-    return _meant(head, _looked_up(text if head in text else head, names), names)
+    return _meant(head, _looked_up(text, names), names)
 
 
 _GENERIC = {

@@ -46,13 +46,14 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
             continue
         if _takes_samples(node) or not parts.isdisjoint(node.all_input_nodes):
             parts.add(node)
-        usable = owned - parts if parts else owned
-        why = _convolved_sum(node, usable, seen) if node.target is WITH_SUM else _overwrite(node, usable, settings)
+        why = _convolved_sum(node, owned, seen) if node.target is WITH_SUM else _overwrite(node, owned, settings)
         seen.add(node)
         if why is not None:
             notes.append(Note(path_of(node), not why, why or "in place"))
         made = (_gives_own(node) and (settings.no_grad or not _gives_view(node))) or _is_first_result(node)
         passed_on = node.target == "add_" or (settings.no_grad and mutates(node))
+        if node in parts:
+            continue
         if made or (passed_on and node.args[0] in owned) or (settings.no_grad and _is_new(node)):
             owned.add(node)
     return notes
