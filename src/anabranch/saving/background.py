@@ -12,7 +12,8 @@ Job = Callable[[], None]
 class BackgroundWriter:
     """Runs jobs that write files, one at a time; of several that wait the last is run.
 
-    What a job raises is raised by the next call of ``check``, in the thread that asks.
+    What a job raises is raised by the next call of ``check``, in the thread that asks; until then no other job is run,
+    as it would most likely fail in the same way, and the user would hear of it twice.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,8 @@ class BackgroundWriter:
     def submit(self, job: Job) -> None:
         """Run a job next, in the place of one that still waits."""
         with self._lock:
+            if self._error is not None:
+                return
             self._waiting = job
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="anabranch-writer")
@@ -38,7 +41,8 @@ class BackgroundWriter:
 
     def check(self) -> None:
         """Raise what a job raised."""
-        error, self._error = self._error, None
+        with self._lock:
+            error, self._error = self._error, None
         if error is not None:
             raise error
 
@@ -59,6 +63,7 @@ class BackgroundWriter:
             try:
                 job()
             except BaseException as error:  # whatever it is, the user's thread raises it
-                self._error = error
+                with self._lock:
+                    self._error, self._waiting = error, None
             job = None
             self.spent = time.thread_time() - begun
