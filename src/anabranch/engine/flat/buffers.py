@@ -59,7 +59,7 @@ def plan(graph: Graph, given: Values, inputs: Sequence[Node | None], results: Se
     values are others each time; ``results`` what it has returned, in whose memory later results go too.
     """
     _name_relu(graph)
-    output: Any = next(reversed(graph.nodes)).args[0]
+    output: Any = graph.output_node().args[0]
     returned = {
         w.memory: value for node, value in zip(output, results, strict=True) if (w := window_of(node)) and value is not None
     }
@@ -71,7 +71,7 @@ class _Plan:
         self, graph: Graph, given: Values, inputs: Sequence[Node | None], results: Sequence[torch.Tensor | None], stacks: Stacks
     ) -> None:
         self._graph, self._given = graph, given
-        output: Any = next(reversed(graph.nodes)).args[0]
+        output: Any = graph.output_node().args[0]
         returned = zip(map(window_of, output), results, strict=True)
         changing = {window.memory for node in inputs if (window := window_of(node))}
         self._returned = {w.memory: value for w, value in returned if w and value is not None and w.memory not in changing}
@@ -114,7 +114,7 @@ class _Plan:
 
     def _return_planned(self) -> None:
         """Let all that is returned be in memory that stays, where autograd may find it."""
-        output = next(reversed(self._graph.nodes))
+        output = self._graph.output_node()
         for node in output.all_input_nodes:
             if node.op != "placeholder":
                 window: Window = node.meta["window"]

@@ -17,7 +17,7 @@ from anabranch.engine.passes.nodes import is_call, like, path_of
 
 def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
     """Rewrite the graph and note which values are taken from what is returned."""
-    output = next(node for node in reversed(graph.nodes) if node.op == "output")
+    output = graph.output_node()
     notes = []
     for view in dict.fromkeys(each for each in _tree.leaves(output.args) if is_call(each, PERMUTES)):
         source, order = view.args[0], order_of(view)

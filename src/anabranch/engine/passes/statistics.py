@@ -49,7 +49,7 @@ def run(graph: Graph, root: torch.nn.Module, settings: Settings) -> list[Note]:
             source, epsilon = _deviation(value)
             groups.setdefault(_Group(seen[statistic], rate, epsilon), []).append((node, statistic, source))
             seen[statistic] += 1
-    last = next(node for node in reversed(graph.nodes) if node.op == "output")
+    last = graph.output_node()
     with graph.inserting_before(last):
         for group in sorted(groups, key=lambda group: group.before):  # a layer that is called twice moves its own in order
             _move(graph, group, groups[group])
