@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pytest
 from parity import assert_same_as_keras
 
-from anabranch import Input, layers
+from anabranch import Input, Model, layers, ops
 from anabranch._errors import ArgumentError, ShapeError, UnknownNameError
 
 SIZES = (9, 8, 5)
@@ -97,6 +98,18 @@ def test_transposed_with_gaps_and_unknown_sizes(keras: Any, window: int, padding
     assert_same_as_keras(keras, "Conv2DTranspose", (2, 4, 5, 2), **config)
     config = {"filters": 3, "kernel_size": window, "strides": (2, 3), "padding": padding}
     assert_same_as_keras(keras, "Conv2DTranspose", (2, 4, 5, 2), unknown=(1, 2), **config)
+
+
+def test_all_of_a_transposed_convolution_may_be_cut_off() -> None:
+    inputs = Input((1, 4))
+    layer = layers.Conv1DTranspose(5, 4, strides=3, padding="same", output_padding=0)
+    model = Model(inputs, layer(inputs))
+    assert model.output.shape == (None, 0, 5)
+    assert model(np.ones((2, 1, 4))).shape == (2, 0, 5)
+    kernel = np.ones((4, 5, 4), "float32")
+    options: dict[str, Any] = {"strides": 3, "padding": "same", "output_padding": 0}
+    assert ops.conv_transpose(inputs, kernel, **options).shape == (None, 0, 5)
+    assert ops.conv_transpose(Input((2, 4)), kernel, **options).shape == (None, 3, 5)
 
 
 # Mistakes

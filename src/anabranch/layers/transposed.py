@@ -83,8 +83,8 @@ class ConvTranspose(Convolving):
         """Convolve backwards, add the bias, apply the activation."""
         return self.activation(
             kernels.conv_transpose(
-                inputs, self.kernel, self.bias, strides=self.strides, crops=self.crops(), data_format=self.data_format,
-                dilation_rate=self.dilation_rate,
+                inputs, self.kernel, self.bias, strides=self.strides, reach=self.reach(), crops=self.crops(),
+                data_format=self.data_format, dilation_rate=self.dilation_rate,
             )
         )  # fmt: skip
 

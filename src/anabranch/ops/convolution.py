@@ -110,7 +110,7 @@ def conv_transpose(
     reach = [(size - 1) * gap + 1 for size, gap in zip(window, gaps, strict=True)]
     crops = tuple(_crop(padding, *axis) for axis in zip(reach, steps, extras, strict=True))
     return kernels.conv_transpose(
-        x, _turned(kernel, spatial), None, strides=steps, crops=crops, data_format=layout, dilation_rate=gaps
+        x, _turned(kernel, spatial), None, strides=steps, reach=reach, crops=crops, data_format=layout, dilation_rate=gaps
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -115,16 +115,18 @@ def conv_transpose(
     bias: Weight | None,
     *,
     strides: tuple[int, ...],
+    reach: Sequence[int],
     crops: tuple[tuple[int, int], ...],
     data_format: str,
     dilation_rate: tuple[int, ...],
 ) -> Tensor:
-    """Return the transpose of a convolution: kernel (…window, O, I).
+    """Return the transpose of a convolution: kernel (…window, O, I), whose window with its gaps is ``reach`` long.
 
     ``crops`` are taken off both ends of the whole result; an end below 0 is lengthened instead, by less than the stride.
     """
     rank = len(strides)
-    even = tuple(max(min(before, after), 0) for before, after in crops)
+    # torch's fake tensors refuse to leave nothing of an input of one position: what would is sliced off below
+    even = tuple(max(min(before, after, (most - 1) // 2), 0) for (before, after), most in zip(crops, reach, strict=True))
     longer = tuple(max(-after, 0) for _, after in crops)
     x = channels_front(x, rank, data_format)
     biases = None if bias is None else native(bias)
