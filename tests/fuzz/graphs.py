@@ -91,7 +91,7 @@ class Drawing:
             known *= size or 6
         if known * BATCH > LARGEST or len(theirs.shape) > 5:
             return False
-        masked = getattr(theirs, "_keras_mask", None) is not None
+        masked = getattr(theirs, "_keras_mask", None) is not None or ours.masked  # a nested model's is ours alone
         self.values.append(Value(name, tuple(theirs.shape), str(theirs.dtype), masked))
         self.used.update(each.name for each in taken)
         return True

@@ -98,10 +98,12 @@ def test_weights_without_gradient_neither_move_nor_decay() -> None:
     assert (weights[0].numpy() < 1).all()
 
 
-def test_a_scaled_loss_gives_the_same_update() -> None:
+@pytest.mark.parametrize("scaled_again", [False, True])
+def test_a_scaled_loss_gives_the_same_update(scaled_again: bool) -> None:
     found = []
     for factor in (None, 1024.0):
         w, optimizer = weight([1.0, 2.0]), optimizers.SGD(0.1, loss_scale_factor=factor)
+        optimizer = optimizers.LossScaleOptimizer(optimizer, initial_scale=8.0) if scaled_again else optimizer
         optimizer.build([w])
         optimizer.scale_loss((w.value**2).sum()).backward()
         optimizer.step()

@@ -148,12 +148,12 @@ class LossScaleOptimizer(Optimizer):
 
     @guarded
     def scale_loss(self, loss: torch.Tensor) -> torch.Tensor:
-        """Return the loss times the scale.
+        """Return the loss times the scale, and times the inner optimizer's ``loss_scale_factor``, by which its update divides.
 
         Args:
             loss: the loss of one batch.
         """
-        return loss * self._scale
+        return super().scale_loss(loss) * self._scale
 
     def zero_grad(self) -> None:
         """Forget the gradients; an accumulated sum stays, and the next gradients are added to it."""
