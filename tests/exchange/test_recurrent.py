@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from torch_models import close, data, fed, leaves, sequences
 
 import anabranch as ab
 from anabranch import layers
+from anabranch._errors import ArgumentError
 
 
 def of(layer: Any, *, masked: bool = False) -> Any:
@@ -50,12 +53,15 @@ OPTIONS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "SimpleRNN"])
+MODULES = {"LSTM": nn.LSTM, "SimpleRNN": nn.RNN, "GRU": nn.GRU}
+
+
+@pytest.mark.parametrize("kind", MODULES)
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_one_layer(kind: str, options: dict[str, Any]) -> None:
     model = of(getattr(layers, kind)(3, name="layer", **options))
     module = model.to_torch()
-    assert type(module.layer) is (nn.LSTM if kind == "LSTM" else nn.RNN)
+    assert isinstance(module.layer, MODULES[kind])
     (x,) = data(model)
     close(module(x), model(x))
 
@@ -63,7 +69,7 @@ def test_one_layer(kind: str, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("merge_mode", ["concat", "sum", "ave", "mul", None])
 @pytest.mark.parametrize("options", [o for o in OPTIONS if "go_backwards" not in o], ids=str)
 def test_both_ways(merge_mode: Any, options: dict[str, Any]) -> None:
-    for kind in (layers.LSTM, layers.SimpleRNN):
+    for kind in (layers.LSTM, layers.SimpleRNN, layers.GRU):
         model = of(layers.Bidirectional(kind(3, **options), merge_mode=merge_mode, name="both"))
         module = model.to_torch()
         assert module.both.bidirectional
@@ -80,12 +86,12 @@ def test_both_ways_from_given_states() -> None:
     close(module(*tensors), model(tensors))
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "SimpleRNN"])
+@pytest.mark.parametrize("kind", MODULES)
 @pytest.mark.parametrize("options", [{}, {"return_sequences": True}], ids=str)
 def test_masked(kind: str, options: dict[str, Any]) -> None:
     model = of(getattr(layers, kind)(3, name="layer", **options), masked=True)
     module = model.to_torch()
-    assert isinstance(module.layer, (nn.LSTM, nn.RNN))
+    assert isinstance(module.layer, MODULES[kind])
     ids = on_device(torch.tensor([[1, 2, 0, 3, 0, 0], [0, 0, 0, 0, 0, 0], [4, 5, 6, 7, 8, 9]], dtype=torch.int32))
     close(module(ids), model(ids))
 
@@ -95,13 +101,12 @@ def test_masked(kind: str, options: dict[str, Any]) -> None:
     [
         (lambda: layers.LSTM(3, return_state=True), True),  # the last cell state is inside torch's
         (lambda: layers.LSTM(3, activation="relu"), False),
-        (lambda: layers.GRU(3), False),
-        (lambda: layers.GRU(3, reset_after=False), False),
+        (lambda: layers.GRU(3, reset_after=False), False),  # torch's reset gate acts on the product
         (lambda: layers.LSTM(3, recurrent_dropout=0.5), False),
         (lambda: layers.Bidirectional(layers.LSTM(3)), True),
         (lambda: layers.RNN([layers.LSTMCell(3), layers.LSTMCell(2)]), False),
     ],
-    ids=["masked states", "relu", "GRU", "reset before", "recurrent dropout", "masked, both ways", "stacked cells"],
+    ids=["masked states", "relu", "reset before", "recurrent dropout", "masked, both ways", "stacked cells"],
 )
 def test_what_no_module_does_is_code_that_gives_the_same(layer: Any, masked: bool) -> None:
     model = of(layer(), masked=masked)
@@ -169,6 +174,62 @@ def test_a_module_of_torchs_own_comes_back() -> None:
     close(leaves(module(tensor)), leaves(model(tensor)))
 
 
+def gated(both: bool) -> Any:
+    """A GRU, one way or both, with biases that are not 0."""
+    layer: Any = layers.GRU(3, return_sequences=True, name="layer", bias_initializer="normal")
+    return of(layers.Bidirectional(layer, name="layer") if both else layer)
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_gru_has_the_weights_of_the_model_and_the_state_of_torchs(both: bool) -> None:
+    """Its parameters are in Keras's order of gates, as they are the model's; its ``state_dict`` is in torch's."""
+    model, other, third = gated(both), gated(both), gated(both)
+    module, (x,) = model.to_torch(), data(model)
+    held = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
+    assert held == {weight.value.untyped_storage().data_ptr() for weight in model.trainable_weights}
+    theirs = nn.GRU(4, 3, batch_first=True, bidirectional=both).to(x.device)
+    theirs.load_state_dict(module.layer.state_dict())
+    close(theirs(x)[0], model(x))
+    other.load_state_dict(module.state_dict())
+    close(other(x), model(x))
+    third.to_torch().load_state_dict(model.state_dict())
+    close(third(x), model(x))
+    twin = pickle.loads(pickle.dumps(module))
+    torch.nn.init.normal_(theirs.bias_hh_l0)
+    twin.layer.load_state_dict(theirs.state_dict())
+    close(twin(x), theirs(x)[0])
+    close(copy.deepcopy(module)(x), model(x))
+
+
+def test_a_gru_trained_in_torch_trains_the_model(tmp_path: Path) -> None:
+    model = gated(True)
+    module, (x,) = model.to_torch(source=tmp_path / "net.py"), data(model)
+    before = [weight.numpy() for weight in model.trainable_weights]
+    optimizer = torch.optim.Adam(module.parameters(), 0.01)
+    module.train()(x).square().sum().backward()
+    optimizer.step()
+    close(module.eval()(x), model(x))
+    assert all((weight.numpy() != old).all() for weight, old in zip(model.trainable_weights, before, strict=True))
+    model.compile("sgd", "mse")
+    model.train_on_batch(x, torch.zeros_like(module(x)))
+    close(module(x), model(x))
+    file = runpy.run_path(str(tmp_path / "net.py"))["Functional"]()
+    file.load_state_dict(module.state_dict())
+    close(file.to(x.device)(x), model(x))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is (deprecated|not supported)")
+@pytest.mark.filterwarnings("ignore:.*_flat_weights:UserWarning")
+def test_a_gru_for_other_tools() -> None:
+    model = gated(True)
+    module, (x,) = model.to_torch(), data(model)
+    close(torch.jit.script(module)(x), module(x))
+    close(torch.fx.symbolic_trace(module)(x), module(x))
+    exported = torch.export.export(module, (x,), dynamic_shapes={"x": {0: torch.export.Dim("batch")}})
+    (larger,) = data(model, 7)
+    close(exported.module()(larger), model(larger))
+
+
 @pytest.mark.filterwarnings("ignore:.*_flat_weights:UserWarning")  # as of any nn.LSTM
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is (deprecated|not supported)")
 def test_export_script_trace_compile_and_hooks() -> None:
@@ -199,3 +260,15 @@ def test_torchinfo_shows_a_row_for_each() -> None:
     counts = [layer.count_params() for layer in model.layers if layer.name not in ("ids", "target", "embedding", "dense")]
     assert [count for _, count in rows] == counts
     assert found.total_params == model.count_params()
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_export_with_any_number_of_steps_is_refused_with_the_way_out(kind: str, tmp_path: Path) -> None:
+    """Torch's export writes recurrent functions for one number of steps, which it showed as a symbol that is free."""
+    x = ab.Input((None, 4), name="x")
+    model = ab.Model(x, getattr(layers, kind)(3, bias_initializer="normal")(x))
+    with pytest.raises(ArgumentError, match=r"one size of axis 1 of the input 'x' only.*(?s:.*)InputSpec"):
+        model.export(tmp_path / "model.pt2", "torch", verbose=False)
+    model.export(tmp_path / "model.pt2", "torch", verbose=False, input_signature=[layers.InputSpec(shape=(None, 9, 4))])
+    values = on_device(torch.randn(5, 9, 4))
+    close(torch.export.load(tmp_path / "model.pt2").module()(values), model(values))

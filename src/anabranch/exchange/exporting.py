@@ -134,9 +134,9 @@ def _sample(spec: Spec, device: torch.device) -> torch.Tensor:
 
 
 def _exported(
-    model: Any, inputs: Sequence[Spec], kwargs: Mapping[str, Any], module: torch.nn.Module | None = None
+    model: Any, inputs: Sequence[Spec], kwargs: Mapping[str, Any], module: torch.nn.Module | None = None, onnx: bool = False
 ) -> torch.export.ExportedProgram:
-    module = module or to_torch(model).eval()
+    module = module or _with_own_memory(to_torch(model).eval())
     samples = tuple(_sample(spec, runtime.device()) for spec in inputs)
     free = [{axis: torch.export.Dim.AUTO for axis, size in enumerate(spec.shape) if size is None} for spec in inputs]
     options = {"strict": False, "dynamic_shapes": tuple(free), **kwargs}
@@ -153,9 +153,32 @@ def _exported(
             got=str(error).splitlines()[0][:300],
             repair="layers whose call does not branch on values; or fixed sizes by input_signature",
         ) from error
-    if "dynamic_shapes" not in kwargs:
+    if "dynamic_shapes" not in kwargs and not (onnx and _runs_all_lengths(found)):
         _check_free(found, inputs)
     return found
+
+
+def _with_own_memory(module: torch.nn.Module) -> torch.nn.Module:
+    """Return a module that is only exported, with a copy of each parameter that is a part of a weight, as a GRU's biases are.
+
+    Torch would look for the whole among the parameters, and warn.
+    """
+    for owner in module.modules():
+        for name, parameter in list(owner.named_parameters(recurse=False)):
+            if parameter.untyped_storage().nbytes() != parameter.nbytes and type(parameter) is torch.nn.Parameter:
+                setattr(owner, name, torch.nn.Parameter(parameter.detach().clone(), parameter.requires_grad))
+    return module
+
+
+def _is_fixed(size: int | torch.SymInt) -> bool:
+    """Return whether the size of an axis is one number, which torch may write as a symbol that has no other value."""
+    return not isinstance(size, torch.SymInt) or size.node.maybe_as_int() is not None
+
+
+def _runs_all_lengths(found: torch.export.ExportedProgram) -> bool:
+    """Return whether what fixes a size is torch's function of an LSTM or a GRU, which ONNX has as one operator for any size."""
+    targets = {str(node.target).partition(".")[2] for node in found.graph.nodes if node.op == "call_function"}
+    return bool(targets & {"lstm.input", "gru.input"}) and not targets & {"rnn_tanh.input", "rnn_relu.input"}
 
 
 def _check_free(found: torch.export.ExportedProgram, inputs: Sequence[Spec]) -> None:
@@ -164,7 +187,7 @@ def _check_free(found: torch.export.ExportedProgram, inputs: Sequence[Spec]) -> 
     for name, spec in zip(found.graph_signature.user_inputs, inputs, strict=True):
         sizes = placeholders[str(name)].meta["val"].shape
         for axis, size in enumerate(spec.shape):
-            if size is None and is_integer(sizes[axis]) and not isinstance(sizes[axis], torch.SymInt):
+            if size is None and _is_fixed(sizes[axis]):
                 fixed = (*spec.shape[:axis], sizes[axis], *spec.shape[axis + 1 :])
                 raise ArgumentError(
                     f"The model runs with one size of axis {axis} of the input {spec.name!r} only, once it is traced.",
@@ -177,7 +200,7 @@ def _write_onnx(model: Any, path: str, inputs: Sequence[Spec], opset_version: in
     _need_onnx()
     if opset_version is not None and not is_integer(opset_version):
         raise ArgumentTypeError("opset_version must be an integer.", got=shown(opset_version))
-    exported = _exported(model, inputs, {})
+    exported = _exported(model, inputs, {}, onnx=True)
     size = sum(tensor.numel() * tensor.element_size() for tensor in exported.state_dict.values())
     with reached("write", path):
         _to_onnx(model, exported, inputs, path, opset_version=opset_version, external_data=size > _LARGE)
@@ -189,7 +212,7 @@ def onnx_with_weights(model: Any) -> tuple[Any, dict[str, torch.Tensor]]:
     inputs = list(specs(model, None))
     module = to_torch(model).eval()
     # unoptimized, so that each weight is there under its own name; engines optimize for themselves
-    written = _to_onnx(model, _exported(model, inputs, {}, module), inputs, None, optimize=False)
+    written = _to_onnx(model, _exported(model, inputs, {}, module, onnx=True), inputs, None, optimize=False)
     return written.model_proto, module.state_dict(keep_vars=True)  # whose memory may be replaced
 
 

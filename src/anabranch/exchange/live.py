@@ -55,8 +55,9 @@ def live(source: Source, plan: Plan, model: object) -> torch.nn.Module:
         if isinstance(module, torch.nn.RNNBase):
             vars(module)["flatten_parameters"] = _Flattening(module)
             module._init_flat_weights()
-        if not module_of(type(module)).startswith(_PREFIX):  # one of torch's own
+        if type(module)._load_from_state_dict is not _load_from_state_dict:  # torch's, or that of a written class
             module.register_load_state_dict_pre_hook(_note_assignment)  # type: ignore[no-untyped-call]  # torch leaves it so
+        if not module_of(type(module)).startswith(_PREFIX):  # one of torch's own
             vars(module)["_apply"] = _Conversion(module)
     for path, twin in plan.twins():
         if twin.sources:
@@ -80,7 +81,8 @@ def loaded(text: str, functions: Functions) -> _File:
     for value in list(vars(file).values()):
         if isinstance(value, type) and is_from(value, name):
             for key, attribute in _OF_CLASSES.items():
-                setattr(value, key, attribute)
+                if key not in vars(value):
+                    setattr(value, key, attribute)
             value.code = text  # type: ignore[attr-defined]  # what users print to read
     return file
 
@@ -98,7 +100,9 @@ def _reduced(self: torch.nn.Module, protocol: object) -> tuple[object, ...]:
     file = sys.modules[module_of(kind)]
     if not isinstance(file, _File):
         raise TypeError(f"{file.__name__} is no file of to_torch")
-    return rebuilt, (file.text, kind.__name__, file.functions), vars(self).copy()
+    own: Any = self  # a recurrent module leaves its weak references out of its state
+    state = own.__getstate__() if isinstance(self, torch.nn.RNNBase) else vars(self).copy()
+    return rebuilt, (file.text, kind.__name__, file.functions), state
 
 
 def _apply(self: torch.nn.Module, fn: Convert, recurse: bool = True) -> torch.nn.Module:
@@ -135,17 +139,20 @@ class _Renaming:
     """Lets a module of torch's load a ``state_dict`` of the model, which has other names for its weights."""
 
     def __init__(self, sources: dict[str, str]) -> None:
-        self.sources = sources  # the module's names, and the model's; "" for what the model has not, and is 0
+        self.sources = sources  # the module's names, and the model's: one for several that are its rows; "" for zeros of none
 
     def __call__(self, module: torch.nn.Module, state_dict: dict[str, torch.Tensor], prefix: str, *others: object) -> None:
         """Rename the model's weights in a state."""
         if not any(source and prefix + source in state_dict for source in self.sources.values()):
             return
-        for name, source in self.sources.items():
+        for source in dict.fromkeys(self.sources.values()):
+            names = [prefix + name for name, each in self.sources.items() if each == source]
             if not source:
-                state_dict.setdefault(prefix + name, torch.zeros_like(getattr(module, name)))
+                for name in names:
+                    state_dict.setdefault(name, torch.zeros_like(getattr(module, name.removeprefix(prefix))))
             elif prefix + source in state_dict:
-                state_dict[prefix + name] = state_dict.pop(prefix + source)
+                value = state_dict.pop(prefix + source)
+                state_dict.update(zip(names, value if len(names) > 1 else [value], strict=False))
 
 
 class _Flattening(_OfModule):

@@ -15,24 +15,26 @@ from anabranch.exchange.twins import arguments, dtype_setting, written
 
 WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 _NAMES = ("input", "hx", "params", "has_biases", "num_layers", "dropout", "train", "bidirectional", "batch_first")
+_R_FIRST = (1, 0, 2)  # torch has a GRU's gates as r, z, n; Keras as z, r, n
 _ONE_WAY = {"num_layers": 1, "dropout": 0.0, "bidirectional": False, "batch_first": True}
 
 
 class Kind(NamedTuple):
-    """The module that computes what one of torch's functions does, and how many states it has."""
+    """The module that computes what one of torch's functions does, how many states it has, and of what gates."""
 
     module: str
     states: int
     nonlinearity: str = "tanh"
+    order: tuple[int, ...] = ()  # of the gates, where the function is given those of the weights in another
 
 
 KINDS: dict[Any, Kind] = {
     torch.lstm: Kind("nn.LSTM", 2),
-    torch.gru: Kind("nn.GRU", 1),
+    torch.gru: Kind("GRU", 1, order=_R_FIRST),
     torch.rnn_tanh: Kind("nn.RNN", 1),
     torch.rnn_relu: Kind("nn.RNN", 1, "relu"),
 }
-_PARTS = (operator.getitem, torch.zeros_like)
+_PARTS = (operator.getitem, torch.zeros_like, torch.cat)
 _STATES = {kind.module: kind.states for kind in KINDS.values()}
 
 
@@ -53,11 +55,11 @@ def made(node: Node, found: Found) -> Made | None:
     sources: dict[str, str] = {}
     reads: dict[Node, None] = {}
     for name, source in zip(WEIGHTS, given["params"], strict=False):
-        read, value = _held(source, found)
+        weight = _in_order(source, kind.order) if kind.order else source
+        read, value = _held(weight, found)
         if read is None or value is None:
             return None
-        target = str(read.target)
-        values[name], sources[name] = value, "" if target in sources.values() else target
+        values[name], sources[name] = value, "" if _is_zeros(weight) else str(read.target)
         reads[read] = None
     owners = {target.rpartition(".")[0] for target in sources.values() if target}
     if len(owners) != 1:
@@ -67,7 +69,26 @@ def made(node: Node, found: Found) -> Made | None:
         kind.module, size, units, defaults={"nonlinearity": "tanh", "bias": True}, nonlinearity=kind.nonlinearity,
         bias=len(values) > 2, batch_first=True, **dtype_setting({"weight": values["weight_ih_l0"]}),
     )  # fmt: skip
-    return Made(Twin(code, values, sources=sources), tuple(reads), owners.pop())
+    helper = "" if kind.module.startswith("nn.") else kind.module
+    return Made(Twin(code, values, helper, sources), tuple(reads), owners.pop())
+
+
+def _in_order(source: object, order: tuple[int, ...]) -> object:
+    """Return the weight whose gates a function is given in this order: what ``torch.cat`` joins; None where it is another."""
+    parts = source.args[0] if isinstance(source, Node) and source.target is torch.cat and source.args[1:] in ((), (0,)) else ()
+    if not isinstance(parts, (list, tuple)) or len(parts) != len(order):
+        return None
+    taken = [part.args for part in parts if isinstance(part, Node) and part.target is operator.getitem]
+    if len(taken) != len(order) or any(weight is not taken[0][0] or not isinstance(key, slice) for weight, key in taken):
+        return None
+    units = taken[order.index(0)][1].stop  # type: ignore[union-attr]  # a slice, as is checked above
+    last = len(order) - 1
+    wanted = [slice(gate * units or None, None if gate == last else (gate + 1) * units) for gate in order]
+    return taken[0][0] if [key for _, key in taken] == wanted else None
+
+
+def _is_zeros(source: object) -> bool:
+    return isinstance(source, Node) and source.target is torch.zeros_like
 
 
 def _held(source: object, found: Found) -> tuple[Node | None, Value | None]:
@@ -84,7 +105,7 @@ def _held(source: object, found: Found) -> tuple[Node | None, Value | None]:
     if not isinstance(read, Node) or read.op != "get_attr" or source.op != "call_function":
         return None, None
     value = found.values.get(str(read.target))
-    if isinstance(value, torch.Tensor) and source.target is torch.zeros_like:
+    if isinstance(value, torch.Tensor) and _is_zeros(source):
         return read, torch.zeros_like(value, requires_grad=False)
     if isinstance(value, torch.Tensor) and source.target is operator.getitem and isinstance(source.args[1], int):
         part = value.detach()[source.args[1]]
@@ -94,12 +115,14 @@ def _held(source: object, found: Found) -> tuple[Node | None, Value | None]:
 
 def reads_alone(graph: Graph, targets: set[str]) -> bool:
     """Return whether nothing but recurrent functions looks at some weights in a mode's code, so that a module may have them."""
-
-    def ends(node: Node) -> bool:
-        return node.op == "call_function" and node.target in KINDS
-
-    users = [user for node in graph.find_nodes(op="get_attr") if str(node.target) in targets for user in node.users]
-    return all(ends(user) or (user.target in _PARTS and all(map(ends, user.users))) for user in users)
+    stack = [user for node in graph.find_nodes(op="get_attr") if str(node.target) in targets for user in node.users]
+    while stack:
+        node = stack.pop()
+        if node.target in _PARTS:
+            stack += node.users
+        elif node.op != "call_function" or node.target not in KINDS:
+            return False
+    return True
 
 
 def put(call: Call, node: Node, target: str) -> None:
@@ -178,7 +201,7 @@ def merge(call: Call, base: str, modules: Plan) -> None:
             for node, twin, reverse in ((forward, first, ""), (backward, second, "_reverse"))
             for name, source in twin.sources.items()
         }
-        owner.children[name] = Twin(f"{first.code[:-1]}, bidirectional=True)", values, sources=sources)
+        owner.children[name] = Twin(f"{first.code[:-1]}, bidirectional=True)", values, first.helper, sources)
         _join(call, ways, base, states, weight.shape[1])
 
 

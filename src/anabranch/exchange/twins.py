@@ -250,6 +250,8 @@ def batch_norm(given: Arguments, rank: int, momentum: float | None) -> Twin | No
 
 def helper_class(name: str) -> str:
     """Return the source of a class that files with such a twin hold."""
+    if name == "GRU":
+        return _GRU
     base = name.removeprefix("Frozen")
     return (_FROZEN if name != base else _BATCH_NORM).replace("BatchNormNd", base)
 
@@ -285,4 +287,47 @@ _FROZEN = '''class FrozenBatchNormNd(nn.BatchNormNd):
             0.0,
             self.eps,
         )
+'''
+
+_GRU = '''class GRU(nn.GRU):
+    """nn.GRU with parameters of Keras, whose gates are z, r, n; its state_dict has torch's order: r, z, n."""
+
+    def forward(self, input, hx: torch.Tensor | None = None):
+        if hx is None:
+            ways = 2 if self.bidirectional else 1
+            hx = input.new_zeros(ways, input.shape[0], self.hidden_size)
+        held = [self.weight_ih_l0, self.weight_hh_l0]
+        if self.bias:
+            held += [self.bias_ih_l0, self.bias_hh_l0]
+        if self.bidirectional:
+            held += [self.weight_ih_l0_reverse, self.weight_hh_l0_reverse]
+            if self.bias:
+                held += [self.bias_ih_l0_reverse, self.bias_hh_l0_reverse]
+        n = self.hidden_size
+        weights = [torch.cat([w[n : 2 * n], w[:n], w[2 * n :]]) for w in held]
+        return torch.gru(
+            input,
+            hx,
+            weights,
+            self.bias,
+            1,
+            0.0,
+            self.training,
+            self.bidirectional,
+            True,
+        )
+
+    def _swap(self, state, prefix):
+        for name in [prefix + name for name in self._parameters]:
+            if name in state:
+                first, second, third = state[name].chunk(3)
+                state[name] = torch.cat([second, first, third])
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        self._swap(destination, prefix)
+
+    def _load_from_state_dict(self, state_dict, prefix, *others):
+        self._swap(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *others)
 '''
