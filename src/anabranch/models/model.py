@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, cast
 
-from anabranch import _process, _tree, engine, registry, runtime
+from anabranch import _custom_objects, _process, _tree, engine, registry, runtime
 from anabranch._arguments import checked
 from anabranch._asked import has_shape, is_boolean, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, GraphError, NotReadyError, ShapeError
@@ -549,7 +549,7 @@ class Model(Views, Stored):
 
         if not all(key in config for key in architecture.GRAPH_KEYS):
             return super().from_config(config)
-        with registry.scope(custom_objects):
+        with _custom_objects.scope(custom_objects):
             inputs, outputs = architecture.read(config, _first_call)
         others = {key: value for key, value in config.items() if key not in architecture.GRAPH_KEYS}
         return cls(inputs=inputs, outputs=outputs, **others)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from anabranch._custom_objects import scope
 from anabranch._errors import ArgumentError
 from anabranch.models.model import Model
-from anabranch.registry import Json, Registry, finder, scope
+from anabranch.registry import Json, Registry, finder
 
 
 class _Models(Registry[Model]):

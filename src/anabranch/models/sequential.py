@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from anabranch import _tree, registry, runtime
+from anabranch import _custom_objects, _tree, registry, runtime
 from anabranch._arguments import checked
 from anabranch._asked import has_shape, name_of, shown
 from anabranch._docstrings import described
@@ -268,7 +268,7 @@ class Sequential(Model):
             return cls(**config)
         if not isinstance(config.get("layers"), list):
             raise ArgumentError("The config of a Sequential has a list of layers.", got=shown(config))
-        with registry.scope(custom_objects):
+        with _custom_objects.scope(custom_objects):
             layers = [architecture.layer_from(entry) for entry in config["layers"]]
         model = cls(layers, name=config.get("name"), trainable=config.get("trainable", True))
         shape = config.get("build_input_shape")

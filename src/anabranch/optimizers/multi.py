@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias
 
-from anabranch import registry
+from anabranch import _custom_objects, registry
 from anabranch._arguments import checked, guarded
 from anabranch._asked import shown
 from anabranch._docstrings import described
@@ -126,7 +126,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
             >>> OptimizerMap.from_config(OptimizerMap(SGD(0.5)).get_config()).default_optimizer.learning_rate
             0.5
         """
-        with registry.scope(custom_objects):
+        with _custom_objects.scope(custom_objects):
             return cls(**config)
 
 

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Mapping
 from typing import Any, Self
 
-from anabranch import registry
+from anabranch import _custom_objects
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
@@ -106,7 +106,7 @@ class Settings(Configurable):
             config: the settings; those left out are as by default.
             custom_objects: the caller's own schedules by name.
         """
-        with registry.scope(custom_objects):
+        with _custom_objects.scope(custom_objects):
             return cls(**config)
 
     def _setting_(self) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from anabranch import registry
+from anabranch import _custom_objects, registry
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, FileFormatError
@@ -138,7 +138,7 @@ def load_model(
     added = _checked_additions(metadata, source)
     build, compiled = config.pop("build_config", None), config.pop("compile_config", None)
     arguments = _compile_arguments(compiled, added.get("compile", {}), source) if compile and compiled else None
-    with registry.definitions(origins.places(added.get("definitions"))):
+    with _custom_objects.definitions(origins.places(added.get("definitions"))):
         model = reading.model_of(config, build, arguments, custom_objects, source, archive.CONFIG)
     if isinstance(model, LayerHolder):
         holder, owner = model._saved_layers_(), f"a {type(model).__name__}"

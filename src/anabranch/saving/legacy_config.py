@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from anabranch import registry
+from anabranch import _custom_objects
 from anabranch._errors import ArgumentError
 from anabranch.graph.call_site import warn
 from anabranch.registry import Json
@@ -66,7 +66,7 @@ def modern(entry: Mapping[str, Json]) -> dict[str, Json]:
     name = full.rpartition(">")[2]
     config = entry["config"]
     config = {"layers": config} if isinstance(config, list) else dict(config)  # a row of layers in the first versions
-    is_function = not {"trainable", "dtype", "layers"} & set(config) and registry.get_registered_object(full) is None
+    is_function = not {"trainable", "dtype", "layers"} & set(config) and _custom_objects.get_registered_object(full) is None
     module = entry.get("module") or ("keras.src.ops" if is_function else "keras.layers")
     found = {**entry, "class_name": name, "module": str(module).replace("tf_keras", "keras", 1)}
     found["registered_name"] = entry.get("registered_name") or (full if full != name else None)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from anabranch import registry
+from anabranch import _custom_objects, registry
 from anabranch._asked import method, name_of, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
 from anabranch._frames import bounded
@@ -34,9 +34,9 @@ def serialize_keras_object(instance: object) -> Json:
         return None
     if not isinstance(instance, type) and method(instance, "get_config") is not None:
         config = {key: _inside(value) for key, value in instance.get_config().items()}  # type: ignore[attr-defined]  # it has one
-        return {"class_name": registry.get_registered_name(type(instance)), "config": config}
+        return {"class_name": _custom_objects.get_registered_name(type(instance)), "config": config}
     if name_of(instance):
-        return registry.get_registered_name(instance)
+        return _custom_objects.get_registered_name(instance)
     raise ArgumentTypeError("Expected an object with get_config, or a function.", got=shown(instance))
 
 
@@ -81,7 +81,7 @@ def deserialize_keras_object(
             f"That describes no {printable_module_name}.", expected='{"class_name": …, "config": {…}}', got=shown(identifier)
         )
     kind = _known(str(identifier["class_name"]), module_objects, custom_objects, printable_module_name)
-    with registry.scope(custom_objects):
+    with _custom_objects.scope(custom_objects):
         config = identifier["config"]
         if isinstance(config, Mapping):
             config = {key: _revived(key, value, module_objects, custom_objects) for key, value in config.items()}
@@ -94,13 +94,13 @@ def _revived(key: str, value: Json, modules: Mapping[str, object] | None, custom
         return value
     if isinstance(value, Mapping) and _NESTED in value:
         return deserialize_keras_object(value, modules, custom, f"config of {key}")
-    if isinstance(value, str) and inspect.isfunction(found := registry.get_registered_object(value, custom, modules)):
+    if isinstance(value, str) and inspect.isfunction(found := _custom_objects.get_registered_object(value, custom, modules)):
         return found
     return value
 
 
 def _known(name: str, modules: Mapping[str, object] | None, custom: Mapping[str, object] | None, kind: str) -> Any:
-    found = registry.get_registered_object(name, custom, modules)
+    found = _custom_objects.get_registered_object(name, custom, modules)
     if found is None:
         raise unknown(kind, name, {**(modules or {}), **(custom or {})})
     return found

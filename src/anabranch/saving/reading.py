@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar, cast
 
-from anabranch import config as settings, registry
+from anabranch import _custom_objects, config as settings, registry
 from anabranch._errors import AnabranchError, FileFormatError
 from anabranch._frames import bound_methods
 from anabranch._sharing import sharing
@@ -85,7 +85,7 @@ def model_of(
         source: what errors call the file.
         part: what errors call the JSON in it.
     """
-    with registry.scope(custom_objects), sharing(reading=True):
+    with _custom_objects.scope(custom_objects), sharing(reading=True):
         model = understood(lambda: _built(config, build), f"{part} in {source}")
         if compiled and not isinstance(model, LayerHolder):
             arguments = legacy_config.modern_compile if legacy_config.is_old(config) else dict
