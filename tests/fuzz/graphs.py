@@ -134,10 +134,15 @@ class Drawing:
         subject = f"layers.{row.make} in a graph"
         if "float16" in made:
             self.pair.rough = 500.0
-        if OTHER.search(made) or not self.pair.run(f"{name} = {made}", subject):
-            return
         names = ", ".join(each.name for each in taken)
-        if self.compute(f"{name}({f'[{names}]' if row.as_list and not row.positional else names})", taken, subject):
+        called = f"{name}({f'[{names}]' if row.as_list and not row.positional else names})"
+        if OTHER.search(made):
+            return
+        if not self.pair.run(f"{name} = {made}", subject):
+            if name in self.pair.theirs and self.value(called, taken) is None:
+                self.pair.found[-1].what += against_its_value(None, None)
+            return
+        if self.compute(called, taken, subject):
             self.random = self.random or row.random or layers.DROPS.search(made) is not None
             if not row.as_list:
                 self.layers[name] = (row.make, len(first.shape))
@@ -179,13 +184,14 @@ class Drawing:
         same = self.pair.run(f"{out} = {code}", subject) and self.add(out, taken, subject)
         for found in self.pair.found[before:]:
             if found.what.startswith(("refused", "symbolic")) and out in self.pair.theirs:
-                sizes = {
-                    each.name: tuple(size or (6 if axis else BATCH) for axis, size in enumerate(each.shape)) for each in taken
-                }
-                names = {**self.pair.theirs, **{each.name: draw(0, each.dtype, sizes[each.name]) for each in taken}}
-                value = None if outcome(f"value = {code}", names) else names["value"]
-                found.what += against_its_value(self.pair.theirs[out], value)
+                found.what += against_its_value(self.pair.theirs[out], self.value(code, taken))
         return same
+
+    def value(self, code: str, taken: list[Value]) -> Any:
+        """Return what an expression gives in Keras of drawn values in the place of some tensors; None where it is refused."""
+        sizes = {each.name: tuple(size or (6 if axis else BATCH) for axis, size in enumerate(each.shape)) for each in taken}
+        names = {**self.pair.theirs, **{each.name: draw(0, each.dtype, sizes[each.name]) for each in taken}}
+        return None if outcome(f"value = {code}", names) else names["value"]
 
     def nested(self) -> None:
         """Draw a model on inputs like a value, and call it."""
