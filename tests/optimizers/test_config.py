@@ -118,7 +118,7 @@ def test_a_renewed_optimizer_has_the_settings_and_no_state() -> None:
         model = ab.Sequential([ab.Input((2,)), ab.layers.Dense(1)])
         model.compile(optimizer, "mse")
         model.fit([[1.0, 2.0]] * 4, [[1.0]] * 4, batch_size=1, verbose=0)
-        new = optimizer.renewed()
+        new = optimizer._renewed_()
         assert optimizer.iterations > 0 == new.iterations
         assert (new.learning_rate, len(new.weights)) == (0.5, 0)
         assert len(optimizer.weights) == 2

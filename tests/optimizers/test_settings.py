@@ -86,10 +86,10 @@ def test_rmsprops_state_means_the_same_under_other_constants() -> None:
     weight, optimizer = torch.nn.Parameter(torch.ones(3)), optimizers.RMSprop(0.0, rho=0.5, epsilon=0.1)
     model = model_of(optimizer)
     model.fit(X, Y, batch_size=4, verbose=0)
-    (before,) = optimizer._engine.slot("scaled_velocity")  # type: ignore[union-attr]
+    (before,) = optimizer._engine_.slot("scaled_velocity")  # type: ignore[union-attr]
     mean_square = before * 0.5 - 0.1
     optimizer.rho, optimizer.epsilon = 0.9, 0.01
-    (after,) = optimizer._engine.slot("scaled_velocity")  # type: ignore[union-attr]
+    (after,) = optimizer._engine_.slot("scaled_velocity")  # type: ignore[union-attr]
     torch.testing.assert_close(after * 0.1 - 0.01, mean_square)
     assert weight.grad is None
 
@@ -185,7 +185,7 @@ def test_variables_are_what_the_optimizer_holds() -> None:
     found["iteration"].assign(7)
     moment.assign(np.full((4, 5), 3.0, "float32"))
     assert (optimizer.learning_rate, optimizer.iterations) == (0.25, 7)
-    state = optimizer._engine.state[model.trainable_weights[0].value]
+    state = optimizer._engine_.state[model.trainable_weights[0].value]
     assert state["exp_avg"].unique().tolist() == [3.0]
 
 

@@ -187,16 +187,16 @@ def test_what_advance_does_beside_a_replay() -> None:
     optimizer.build([weight])
     optimizer.hold(torch.device("cpu"))
     optimizer.prepare()
-    rate, _ = optimizer._numbers.current
+    rate, _ = optimizer._numbers_.current
     version = weight.value._version
     optimizer.advance()
     optimizer.advance()
-    assert optimizer._numbers.current[0] is rate
+    assert optimizer._numbers_.current[0] is rate
     assert float(rate) == pytest.approx(0.05)
     assert (optimizer.iterations, weight.value._version) == (2, version + 2)
     optimizer.hold(None)
     optimizer.prepare()
-    assert optimizer._numbers.current[0] == pytest.approx(0.025)
+    assert optimizer._numbers_.current[0] == pytest.approx(0.025)
 
 
 def test_what_can_be_captured() -> None:

@@ -82,7 +82,7 @@ def test_kernels_gradients_and_state_are_channels_last(device: str) -> None:
         assert len(kernels) == 6
         for weight in kernels:
             gradients[weight.path] = is_channels_last(weight.value.grad)
-            state = model.optimizer._engine.state[weight.value]
+            state = model.optimizer._engine_.state[weight.value]
             assert is_channels_last(weight.value)
             assert state
             assert all(is_channels_last(held) for held in state.values())

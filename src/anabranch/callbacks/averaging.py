@@ -64,7 +64,7 @@ class SwapEMAWeights(Configured):
 
     def _swap(self) -> None:
         if self._put_back is None:
-            self._put_back = _averaging(self.model.optimizer).put_averages()
+            self._put_back = _averaging(self.model.optimizer)._put_averages_()
 
     def _restore(self) -> None:
         put_back, self._put_back = self._put_back, None

@@ -80,7 +80,7 @@ def recompile(old: Trainer, new: Trainer) -> None:
 def compile_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return what another model can be compiled with: an optimizer and metrics without the state of these."""
     given = dict(arguments)
-    given["optimizer"] = given["optimizer"].renewed()
+    given["optimizer"] = given["optimizer"]._renewed_()
     given["metrics"], given["weighted_metrics"] = copy.deepcopy((given["metrics"], given["weighted_metrics"]))
     return given
 

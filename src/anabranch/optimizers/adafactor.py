@@ -55,7 +55,7 @@ class Adafactor(Optimizer):
         rows = self.add_variable(shape[:-1], dtype=weight.dtype, name=f"{name}_rows")
         return rows, self.add_variable((*shape[:-2], shape[-1]), dtype=weight.dtype, name=f"{name}_columns")
 
-    def own_variables(self, home: Home) -> list[Weight]:
+    def _own_variables_(self, home: Home) -> list[Weight]:
         """Return rows, columns and mean square of each weight; a vector has zeros in the place of rows and columns.
 
         Args:
@@ -82,7 +82,7 @@ class Adafactor(Optimizer):
             learning_rate: the learning rate.
         """
         weight, factors = runtime.shown(variable), self._factors[self._get_variable_index(variable)]
-        step = self._updates + 1
+        step = self._updates_ + 1
         moved = step**self.beta_2_decay
         squares = gradient.square() + self.epsilon_1
         if len(factors) == 2:

@@ -59,7 +59,7 @@ class Adadelta(Optimizer):
         """The mean squares of gradients and of updates."""
         return {"mean_square": 0.0, "mean_update": 0.0}
 
-    def shown_slots(self) -> list[list[Slot]]:
+    def _shown_slots_(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
         return [[Slot("mean_square", "accumulated_grad"), Slot("mean_update", "accumulated_delta_var")]]
 

@@ -40,7 +40,7 @@ class Adam(Optimizer):
         """Both moments; for ``amsgrad`` the greatest second one."""
         return dict.fromkeys(("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if self.amsgrad else ())), 0.0)
 
-    def shown_slots(self) -> list[list[Slot]]:
+    def _shown_slots_(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
         return [[Slot("exp_avg", "momentum"), Slot("exp_avg_sq", "velocity")], [Slot("max_exp_avg_sq", "velocity_hat")]]
 

@@ -31,7 +31,7 @@ class Adamax(Optimizer):
         """The mean gradient and the maximum."""
         return {"exp_avg": 0.0, "norm": 0.0}
 
-    def shown_slots(self) -> list[list[Slot]]:
+    def _shown_slots_(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
         return [[Slot("exp_avg", "momentum"), Slot("norm", "norm")]]
 

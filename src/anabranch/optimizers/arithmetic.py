@@ -49,12 +49,12 @@ class Arithmetic:
         found: float | None = cast("Updating", self).weight_decay
         return found
 
-    def shown_slots(self) -> list[list[Slot]]:
+    def _shown_slots_(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots, in groups; in none, as they are.
 
         Example:
             >>> from anabranch import optimizers
-            >>> optimizers.Optimizer(0.1).shown_slots()
+            >>> optimizers.Optimizer(0.1)._shown_slots_()
             []
         """
         return []
@@ -90,7 +90,7 @@ class Arithmetic:
     @property
     def further(self) -> tuple[Number, ...]:
         """The ``further_numbers`` of the update that runs: floats, or tensors as ``rate`` is."""
-        return cast("Updating", self)._numbers.further
+        return cast("Updating", self)._numbers_.further
 
     def update_weights(self, lists: Lists, rate: Number) -> None:
         """Update weights in place.

@@ -37,7 +37,7 @@ class Ftrl(Optimizer):
         """The sum of squares n, and z."""
         return {"accumulator": self.initial_accumulator_value, "linear": 0.0}
 
-    def shown_slots(self) -> list[list[Slot]]:
+    def _shown_slots_(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
         return [[Slot("accumulator", "accumulator"), Slot("linear", "linear")]]
 

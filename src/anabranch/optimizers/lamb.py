@@ -35,7 +35,7 @@ class Lamb(Optimizer):
         """Both moments."""
         return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
 
-    def shown_slots(self) -> list[list[Slot]]:
+    def _shown_slots_(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
         return [[Slot("exp_avg", "momentum"), Slot("exp_avg_sq", "velocity")]]
 

@@ -82,10 +82,10 @@ class LossScaleOptimizer(Optimizer):
         self._scale = torch.tensor(float(self.initial_scale))
         self._finite_steps = torch.zeros((), dtype=torch.int32)
 
-    def renewed(self) -> Self:
+    def _renewed_(self) -> Self:
         """Return an optimizer of the same settings that has seen no weights."""
         new = copy.copy(self)
-        vars(new)[":inner_optimizer"] = self.inner_optimizer.renewed()
+        vars(new)[":inner_optimizer"] = self.inner_optimizer._renewed_()
         new._begin_()
         return new
 
@@ -104,9 +104,9 @@ class LossScaleOptimizer(Optimizer):
         """The scale of the next step; reads the device."""
         return float(self._scale)
 
-    def rate_now(self) -> float:
+    def _rate_now_(self) -> float:
         """Return the learning rate of the next update as a plain float."""
-        return self.inner_optimizer.rate_now()
+        return self.inner_optimizer._rate_now_()
 
     @property
     def capturable(self) -> bool:
@@ -123,7 +123,7 @@ class LossScaleOptimizer(Optimizer):
         return [inner[0], unused, *([steps, scale] if self.inner_optimizer.weights else []), *inner]
 
     @property
-    def variables_by_path(self) -> dict[str, list[Weight]]:
+    def _variables_by_path_(self) -> dict[str, list[Weight]]:
         """The variables of this optimizer and of the inner one, as files have them."""
         return {"": self.variables, "inner_optimizer/": self.inner_optimizer.variables}
 
@@ -165,7 +165,7 @@ class LossScaleOptimizer(Optimizer):
         inner = self.inner_optimizer
         if inner.accumulates():
             return
-        gradients = [parameter.grad for parameter in inner._parameters if parameter.grad is not None]
+        gradients = [parameter.grad for parameter in inner._parameters_ if parameter.grad is not None]
         found = torch.zeros(1, device=self._scale.device)
         if gradients:
             torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, self._scale.reciprocal())
@@ -181,14 +181,14 @@ class LossScaleOptimizer(Optimizer):
     def _chosen_on_host(self) -> bool:
         """Return whether to look at the gradients before the update: where looking costs nothing, or not all state is known."""
         inner = self.inner_optimizer
-        return self._scale.device.type == "cpu" or inner.use_ema or not inner.updates_lists
+        return self._scale.device.type == "cpu" or inner.use_ema or not inner._updates_lists_
 
     def _update_where_finite(self, found: torch.Tensor) -> None:
         """Update, and put back what was there where ``found`` is true, all on the device."""
         inner = self.inner_optimizer
-        engine: Any = inner._engine
+        engine: Any = inner._engine_
         by_dtype: dict[torch.dtype, list[torch.Tensor]] = {}
-        for tensor in (*inner._parameters, *engine.state_tensors()):
+        for tensor in (*inner._parameters_, *engine.state_tensors()):
             by_dtype.setdefault(tensor.dtype, []).append(in_line(tensor))
         before = [torch.cat(rows) for rows in by_dtype.values()]
         _update(inner)

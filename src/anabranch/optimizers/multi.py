@@ -210,9 +210,9 @@ class MultiOptimizer(Optimizer):
             for each in self._optimizers:
                 each.loss_scale_factor = value
 
-    def renewed(self) -> Self:
+    def _renewed_(self) -> Self:
         """Return an optimizer of the same settings that has seen no weights."""
-        new, twins = copy.copy(self), {id(each): each.renewed() for each in self._optimizers}
+        new, twins = copy.copy(self), {id(each): each._renewed_() for each in self._optimizers}
         new._optimizers = list(twins.values())
         if isinstance(self.optimizer_map, OptimizerMap):
             vars(new)[":optimizer_map"] = self.optimizer_map._replaced(twins)
@@ -224,10 +224,10 @@ class MultiOptimizer(Optimizer):
         """The optimizers that update the weights."""
         return list(self._optimizers)
 
-    def rate_now(self) -> float:
+    def _rate_now_(self) -> float:
         """Raise: each of ``optimizers`` has a learning rate."""
         raise MissingAttributeError(
-            "A MultiOptimizer has no learning rate of its own.", repair="[each.rate_now() for each in optimizer.optimizers]"
+            "A MultiOptimizer has no learning rate of its own.", repair="[each._rate_now_() for each in optimizer.optimizers]"
         )
 
     def build(self, weights: Sequence[Weight]) -> None:
@@ -251,7 +251,7 @@ class MultiOptimizer(Optimizer):
         return [*own_counts(self, self.name), *(variable for each in self._optimizers for variable in each.variables)]
 
     @property
-    def variables_by_path(self) -> dict[str, list[Weight]]:
+    def _variables_by_path_(self) -> dict[str, list[Weight]]:
         """The variables of this optimizer and of each inside it, as files have them."""
         inner = {
             f"optimizers/{name}/": each.variables for name, each in zip(_names(self._optimizers), self._optimizers, strict=True)
@@ -334,7 +334,7 @@ class MultiOptimizer(Optimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the count of updates and the state of each optimizer."""
-        return {"iterations": self._updates, "learning_rate": None, "inner": [each.state_dict() for each in self._optimizers]}
+        return {"iterations": self._updates_, "learning_rate": None, "inner": [each.state_dict() for each in self._optimizers]}
 
     @guarded
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -348,7 +348,7 @@ class MultiOptimizer(Optimizer):
                 "That state belongs to another optimizer.", expected=f"{len(self._optimizers)} optimizers",
                 got=f"{len(state['inner'])} optimizers",
             )  # fmt: skip
-        self._updates = state["iterations"]
+        self._updates_ = state["iterations"]
         for each, some in zip(self._optimizers, state["inner"], strict=True):
             each.load_state_dict(some)
 

@@ -92,7 +92,7 @@ class Muon(Optimizer):
         """
         return {"exp_avg": 0.0} if self.is_orthogonal(self.weights[index]) else self.slots
 
-    def shown_slots(self) -> list[list[Slot]]:
+    def _shown_slots_(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
         return [[Slot("exp_avg", "momentum"), Slot("exp_avg_sq", "velocity")]]
 

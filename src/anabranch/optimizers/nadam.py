@@ -39,14 +39,14 @@ class Nadam(Optimizer):
         """Both moments."""
         return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
 
-    def shown_slots(self) -> list[list[Slot]]:
+    def _shown_slots_(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
         return [[Slot("exp_avg", "momentum"), Slot("exp_avg_sq", "velocity")]]
 
-    def own_variables(self, home: Home) -> list[Weight]:
+    def _own_variables_(self, home: Home) -> list[Weight]:
         """Return the state of the weights, and the product of all μ so far."""
-        product = computed("variable", (), lambda: torch.tensor(self._momenta(self._updates)), Home(""))
-        return [*super().own_variables(home), product]
+        product = computed("variable", (), lambda: torch.tensor(self._momenta(self._updates_)), Home(""))
+        return [*super()._own_variables_(home), product]
 
     def _momenta(self, step: int) -> float:
         """Return μ₁ … μₜ."""

@@ -25,20 +25,20 @@ class OneByOne:
 
     def _begin_variables_(self) -> None:
         self.built = False
-        self._added: list[Weight] = []
-        self._before_build: int | None = None  # how many were added before the first build
-        self._reusable: list[Weight] = []
+        self._added_: list[Weight] = []
+        self._before_build_: int | None = None  # how many were added before the first build
+        self._reusable_: list[Weight] = []
 
     @property
-    def added_variables(self) -> list[Weight]:
+    def _added_variables_(self) -> list[Weight]:
         """What ``add_variable`` returned, in order."""
-        return list(self._added)
+        return list(self._added_)
 
     @property
-    def updates_lists(self) -> bool:
+    def _updates_lists_(self) -> bool:
         """Whether ``update_weights`` updates all weights at once; ``update_step`` one, or an optimizer of torch's otherwise."""
         own = type(self).update_step is OneByOne.update_step
-        return own and isinstance(cast("Updating", self)._engine, ListUpdate)
+        return own and isinstance(cast("Updating", self)._engine_, ListUpdate)
 
     @checked
     def follow(self, weights: Sequence[Weight]) -> None:
@@ -61,9 +61,9 @@ class OneByOne:
 
     def _reuse_variables_(self) -> None:
         """Let those that were added in an earlier ``build`` be found again by ``add_variable``, with their values."""
-        if self._before_build is None:
-            self._before_build = len(self._added)
-        self._reusable = self._added[self._before_build :]
+        if self._before_build_ is None:
+            self._before_build_ = len(self._added_)
+        self._reusable_ = self._added_[self._before_build_ :]
         self.built = True
 
     @checked
@@ -96,13 +96,13 @@ class OneByOne:
                 "aggregation of add_variable is not known.", expected=", ".join(map(repr, _AGGREGATIONS)), got=repr(aggregation)
             )
         sizes, kind = tuple(shape), dtype or config.floatx()
-        for position, each in enumerate(self._reusable):
+        for position, each in enumerate(self._reusable_):
             if (each.name, each.shape, each.dtype) == (name or "variable", sizes, kind):
-                return self._reusable.pop(position)
+                return self._reusable_.pop(position)
         options = WeightOptions(initializers.get(initializer), trainable=False)
         home = Home(str(cast("Updating", self).name))
         made = Weight(name or "variable", sizes, kind, options, home, runtime)
-        self._added.append(made)
+        self._added_.append(made)
         return made
 
     @checked
@@ -237,12 +237,12 @@ class OneByOne:
             [0.5, 0.5]
         """
         optimizer, index = cast("Updating", self), self._get_variable_index(variable)
-        engine = optimizer._engine
+        engine = optimizer._engine_
         if not isinstance(engine, ListUpdate):
             raise ArgumentTypeError("An optimizer of torch's updates all weights at once.", repair="optimizer.apply(gradients)")
         given = variable.to_native(gradient)
         optimizer._set_rate_(float(learning_rate))
-        size = optimizer._numbers.current[1]
+        size = optimizer._numbers_.current[1]
         engine.update([given if each == index else None for each in range(len(optimizer.weights))], size)
 
     @checked
@@ -310,15 +310,15 @@ class OneByOne:
         """
         optimizer = cast("Updating", self)
         if optimizer.use_ema:
-            optimizer._averages.put([cast("torch.nn.Parameter", weight.value) for weight in var_list])
+            optimizer._averages_.put([cast("torch.nn.Parameter", weight.value) for weight in var_list])
 
     def _load_added_(self, values: Sequence[torch.Tensor]) -> None:
-        if len(values) != len(self._added):
+        if len(values) != len(self._added_):
             raise ArgumentError(
                 "That state belongs to another optimizer or other weights.",
-                got=f"{len(values)} variables", expected=f"{len(self._added)} variables, which build adds",
+                got=f"{len(values)} variables", expected=f"{len(self._added_)} variables, which build adds",
             )  # fmt: skip
-        for variable, value in zip(self._added, values, strict=True):
+        for variable, value in zip(self._added_, values, strict=True):
             variable.assign(value)
 
 

@@ -40,7 +40,7 @@ from anabranch.optimizers.update import ListUpdate, fits, moved, unguarded
 from anabranch.optimizers.variables import Variables
 
 _PLAIN = (int, float, str, type(None))
-_COUNTED = frozenset((":learning_rate", "_updates", "_parts"))  # what a captured update does not depend on
+_COUNTED = frozenset((":learning_rate", "_updates_", "_parts_"))  # what a captured update does not depend on
 
 
 class Optimizer(Arithmetic, OneByOne, Variables, Settings):
@@ -65,54 +65,54 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
 
     def _begin_(self) -> None:
         """Make the state of an optimizer that has seen no weights."""
-        self._updates = 0
+        self._updates_ = 0
         self.weights: list[Weight] = []
-        self._parameters: list[torch.nn.Parameter] = []
-        self._engine: torch.optim.Optimizer | None = None
-        self._parts: list[Part] | None = None  # what an update is composed of; None after a setting has changed
-        self._accumulated, self._averages, self._decay = Accumulated(), Averages(), Decay()
-        self._numbers = StepNumbers()
+        self._parameters_: list[torch.nn.Parameter] = []
+        self._engine_: torch.optim.Optimizer | None = None
+        self._parts_: list[Part] | None = None  # what an update is composed of; None after a setting has changed
+        self._accumulated_, self._averages_, self._decay_ = Accumulated(), Averages(), Decay()
+        self._numbers_ = StepNumbers()
         self._begin_variables_()
 
-    def renewed(self) -> Self:
+    def _renewed_(self) -> Self:
         """Return an optimizer of the same settings that has seen no weights.
 
         Example:
-            >>> Optimizer(0.1).renewed()
+            >>> Optimizer(0.1)._renewed_()
             Optimizer(learning_rate=0.1)
         """
         new = copy.copy(self)
         new._begin_()
-        new._decay.exclude(self._decay.excluded, self._decay.patterns)
+        new._decay_.exclude(self._decay_.excluded, self._decay_.patterns)
         return new
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_parts": None}
+        return vars(self) | {"_parts_": None}
 
     def _changing_(self, changed: Field[Any, Any], value: object) -> None:
         """Compose the next update again after a setting has changed."""
         super()._changing_(changed, value)
         if changed.name == "gradient_accumulation_steps":
-            self._accumulated = Accumulated()  # sums of another number of batches are no part of a mean
+            self._accumulated_ = Accumulated()  # sums of another number of batches are no part of a mean
         if changed.name != "learning_rate":
-            self._parts = None
+            self._parts_ = None
 
     # Counts and the learning rate
 
     @property
     def iterations(self) -> Iterations:
         """How many updates there were."""
-        return Iterations(self._updates, self)
+        return Iterations(self._updates_, self)
 
     @iterations.setter
     def iterations(self, value: int) -> None:
-        self._updates = int(value)
+        self._updates_ = int(value)
 
-    def rate_now(self) -> float:
+    def _rate_now_(self) -> float:
         """Return the learning rate of the next update as a plain float.
 
         Example:
-            >>> Optimizer(0.1).rate_now()
+            >>> Optimizer(0.1)._rate_now_()
             0.1
         """
         return self._rate_at_(self.batches)
@@ -143,25 +143,25 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             >>> len(optimizer.weights)
             1
         """
-        engine, before = self._engine, self._parameters
+        engine, before = self._engine_, self._parameters_
         self._take_charge_(weights)
-        parameters = self._parameters
+        parameters = self._parameters_
         same = len(parameters) == len(before) and all(map(operator.is_, parameters, before))
         if same and (engine is None or fits(engine)):
             return
         known = dict(engine.state) if engine else {}
-        self._parts = None
-        self._engine = self.make(parameters) if parameters else None
-        if self._engine:
-            self._engine.state.update({p: moved(known[p], p.device) for p in parameters if p in known})
-        self._accumulated.follow(parameters)
-        self._averages.follow()
+        self._parts_ = None
+        self._engine_ = self.make(parameters) if parameters else None
+        if self._engine_:
+            self._engine_.state.update({p: moved(known[p], p.device) for p in parameters if p in known})
+        self._accumulated_.follow(parameters)
+        self._averages_.follow()
 
     def _take_charge_(self, weights: Sequence[Weight]) -> None:
         if not isinstance(weights, Iterable) or not all(isinstance(weight, Weight) for weight in weights):
             raise ArgumentTypeError("Expected weights to update.", expected="model.trainable_weights", got=shown(weights))
         self._reuse_variables_()
-        self.weights, self._parameters = list(weights), [cast("torch.nn.Parameter", weight.value) for weight in weights]
+        self.weights, self._parameters_ = list(weights), [cast("torch.nn.Parameter", weight.value) for weight in weights]
 
     @checked
     def exclude_from_weight_decay(
@@ -182,17 +182,17 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             raise ArgumentTypeError("var_list must hold weights.", expected="weights, such as layer.bias", got=shown(weights))
         if isinstance(var_names, str) or not all(isinstance(name, str) for name in names):
             raise ArgumentTypeError("var_names must be a list of strings.", got=shown(var_names))
-        self._decay.exclude(weights, names)
-        self._parts = None
+        self._decay_.exclude(weights, names)
+        self._parts_ = None
 
     @property
     def batches(self) -> int:
         """How many batches there were, of which accumulated gradients make one update."""
-        return self._updates * (self.gradient_accumulation_steps or 1) + self._accumulated.count
+        return self._updates_ * (self.gradient_accumulation_steps or 1) + self._accumulated_.count
 
     @batches.setter
     def batches(self, value: int) -> None:
-        self._updates, self._accumulated.count = divmod(int(value), self.gradient_accumulation_steps or 1)
+        self._updates_, self._accumulated_.count = divmod(int(value), self.gradient_accumulation_steps or 1)
 
     # One step
 
@@ -220,11 +220,11 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             >>> weight.value.grad is None
             True
         """
-        if self._accumulated.sums:
-            for parameter in self._parameters:
-                parameter.grad = self._accumulated.sums.get(parameter)
+        if self._accumulated_.sums:
+            for parameter in self._parameters_:
+                parameter.grad = self._accumulated_.sums.get(parameter)
             return
-        for parameter in self._parameters:
+        for parameter in self._parameters_:
             parameter.grad = None
 
     def step(self) -> None:
@@ -240,7 +240,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             >>> weight.value.tolist()
             [0.5, 0.5]
         """
-        if self._engine is None and self.weights:
+        if self._engine_ is None and self.weights:
             raise NotReadyError("The optimizer has no weights.", repair="build(weights) first")
         if self.accumulates():
             return
@@ -257,13 +257,13 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             (True, False)
         """
         steps = self.gradient_accumulation_steps
-        if not steps or self._accumulated.add(self._parameters, steps):
+        if not steps or self._accumulated_.add(self._parameters_, steps):
             return False
-        if self._parameters:  # as in Keras, after each batch
-            self._parts = self._parts or self._composed_()
+        if self._parameters_:  # as in Keras, after each batch
+            self._parts_ = self._parts_ or self._composed_()
             with torch.no_grad():
-                for part in self._parts:
-                    if part is constrain or part is self._averages:
+                for part in self._parts_:
+                    if part is constrain or part is self._averages_:
                         part(self._step_())
         return True
 
@@ -274,16 +274,16 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             >>> from anabranch.optimizers import schedules
             >>> optimizer = Optimizer(schedules.InverseTimeDecay(0.1, decay_steps=1, decay_rate=1.0))
             >>> optimizer.prepare()
-            >>> optimizer.rate_now()
+            >>> optimizer._rate_now_()
             0.1
         """
         steps = self.gradient_accumulation_steps or 1
-        rate = self._rate_at_(self._updates * steps + steps - 1)  # as in Keras, that of the last batch
+        rate = self._rate_at_(self._updates_ * steps + steps - 1)  # as in Keras, that of the last batch
         self._set_rate_(rate)
 
     def _set_rate_(self, rate: float) -> None:
-        count = self._updates + 1
-        self._numbers.set(rate, self.step_size(rate, count), *self.further_numbers(rate, count))
+        count = self._updates_ + 1
+        self._numbers_.set(rate, self.step_size(rate, count), *self.further_numbers(rate, count))
 
     @torch.no_grad()
     def update(self) -> None:
@@ -302,36 +302,36 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             >>> weight.value.tolist()
             [0.5, 0.5]
         """
-        if self._engine is None:
+        if self._engine_ is None:
             return
         step = self._step_()
-        for part in self._parts or self._composed_():
+        for part in self._parts_ or self._composed_():
             part(step)
 
     def _step_(self) -> Step:
-        rate, size, *_ = self._numbers.current
-        gradients = [parameter.grad for parameter in self._parameters]
-        return Step(self.weights, self._parameters, gradients, rate, size, self._updates)
+        rate, size, *_ = self._numbers_.current
+        gradients = [parameter.grad for parameter in self._parameters_]
+        return Step(self.weights, self._parameters_, gradients, rate, size, self._updates_)
 
     def _composed_(self) -> list[Part]:
         """Return what an update is composed of, in order; what a setting turns off is left out."""
-        engine, found = self._engine, list[Part]()
+        engine, found = self._engine_, list[Part]()
         divisor = (self.loss_scale_factor or 1) * (self.gradient_accumulation_steps or 1)
         if divisor != 1:
             found.append(Scale(divisor))
         found += clips(self.clipnorm, self.clipvalue, self.global_clipnorm)
-        if self._decay.choose(self.weights, map(self.decay_of, self.weights)):
-            found.append(self._decay)
+        if self._decay_.choose(self.weights, map(self.decay_of, self.weights)):
+            found.append(self._decay_)
         if isinstance(engine, ListUpdate):
             engine.refit()
-            found.append(ByLists(engine) if self.updates_lists else ByWeight(self.update_step))
+            found.append(ByLists(engine) if self._updates_lists_ else ByWeight(self.update_step))
         elif engine is not None:
             found.append(ByTorch(engine))
         if self.use_ema:
-            self._averages.momentum, self._averages.overwrite = self.ema_momentum, self.ema_overwrite_frequency
-            found.append(self._averages)
-        self._parts = [*found, constrain]  # after the averages, as in Keras
-        return self._parts
+            self._averages_.momentum, self._averages_.overwrite = self.ema_momentum, self.ema_overwrite_frequency
+            found.append(self._averages_)
+        self._parts_ = [*found, constrain]  # after the averages, as in Keras
+        return self._parts_
 
     def count(self) -> None:
         """Count an update.
@@ -342,8 +342,8 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             >>> optimizer.iterations
             1
         """
-        self._updates += 1
-        self._accumulated.count = 0
+        self._updates_ += 1
+        self._accumulated_.count = 0
 
     def skip(self) -> None:
         """Let the gradients of this step be, without counting an update.
@@ -354,7 +354,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             >>> optimizer.iterations
             0
         """
-        self._accumulated.count = 0
+        self._accumulated_.count = 0
 
     # Captured steps
 
@@ -365,7 +365,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         The first update makes state, so it is not the one to capture.
         """
         same = not self.gradient_accumulation_steps and not (self.use_ema and self.ema_overwrite_frequency)
-        return same and self.updates_lists
+        return same and self._updates_lists_
 
     def hold(self, device: torch.device | None) -> None:
         """Hold learning rate and step size as tensors, where a captured ``update`` reads them.
@@ -379,7 +379,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             >>> optimizer = Optimizer(0.1)
             >>> optimizer.hold(torch.device("cpu"))
         """
-        self._numbers.hold(device, 2 + len(self.further_numbers(0.0, 1)))
+        self._numbers_.hold(device, 2 + len(self.further_numbers(0.0, 1)))
 
     def bound(self) -> tuple[Any, ...]:
         """Return what a captured ``update`` goes on using: numbers, constraints, and the addresses of its tensors.
@@ -392,10 +392,10 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             False
         """
         numbers = {key: value for key, value in vars(self).items() if key not in _COUNTED and isinstance(value, _PLAIN)}
-        tensors = [*self._numbers.tensors, *self._averages.values.values()]
+        tensors = [*self._numbers_.tensors, *self._averages_.values.values()]
         constraints = [(w.constraint, dict(_attributes(w.constraint))) for w in self.weights if w.constraint is not None]
-        groups = self._engine.groups if isinstance(self._engine, ListUpdate) else None
-        return numbers, constraints, self._engine, groups, [tensor.data_ptr() for tensor in tensors]
+        groups = self._engine_.groups if isinstance(self._engine_, ListUpdate) else None
+        return numbers, constraints, self._engine_, groups, [tensor.data_ptr() for tensor in tensors]
 
     def advance(self) -> None:
         """Do what belongs to the replay of a captured ``update``: set its numbers, and count it.
@@ -407,7 +407,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             1
         """
         self.prepare()
-        torch.autograd.graph.increment_version(self._parameters)
+        torch.autograd.graph.increment_version(self._parameters_)
         self.count()
 
     # Custom loops
@@ -439,13 +439,13 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             return
         known = set(map(id, self.weights))
         self.follow([*self.weights, *(weight for weight in weights if id(weight) not in known)])
-        others = {parameter: parameter.grad for parameter in self._parameters}
-        for parameter in self._parameters:
+        others = {parameter: parameter.grad for parameter in self._parameters_}
+        for parameter in self._parameters_:
             parameter.grad = None
         for weight, gradient in zip(weights, given, strict=True):
             parameter = cast("torch.nn.Parameter", weight.value)
             # a sum is accumulated in place, and what was given is the caller's
-            own = not self.gradient_accumulation_steps or gradient is self._accumulated.sums.get(parameter)
+            own = not self.gradient_accumulation_steps or gradient is self._accumulated_.sums.get(parameter)
             parameter.grad = gradient if own else gradient.clone()
             others.pop(parameter, None)
         self.step()
@@ -488,7 +488,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             [-0.5, -0.5]
         """
         if self.use_ema:
-            self._averages.put(self._parameters)
+            self._averages_.put(self._parameters_)
 
     # State
 
@@ -501,14 +501,14 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         """
         rate = self._setting_()
         return {
-            "iterations": self._updates,
+            "iterations": self._updates_,
             "learning_rate": rate if isinstance(rate, float) else None,
-            "engine": unguarded(type(self._engine).state_dict)(self._engine) if self._engine else None,
-            "averages": [self._averages.values.get(p) for p in self._parameters],
-            "gathered": [self._accumulated.sums.get(p) for p in self._parameters],
-            "gathered_steps": self._accumulated.count,
-            "not_decayed": self._decay.exclusions(self.weights),
-            "added": [each.value for each in self.added_variables],
+            "engine": unguarded(type(self._engine_).state_dict)(self._engine_) if self._engine_ else None,
+            "averages": [self._averages_.values.get(p) for p in self._parameters_],
+            "gathered": [self._accumulated_.sums.get(p) for p in self._parameters_],
+            "gathered_steps": self._accumulated_.count,
+            "not_decayed": self._decay_.exclusions(self.weights),
+            "added": [each.value for each in self._added_variables_],
         }
 
     @guarded
@@ -521,24 +521,24 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         Example:
             >>> optimizer = Optimizer(0.1)
             >>> optimizer.load_state_dict(Optimizer(0.5).state_dict())
-            >>> optimizer.rate_now()
+            >>> optimizer._rate_now_()
             0.5
         """
         if state["engine"] is not None:
-            if self._engine is None:
+            if self._engine_ is None:
                 raise NotReadyError("The optimizer has no weights to load state for.", repair="build(weights) first")
             try:
-                unguarded(type(self._engine).load_state_dict)(self._engine, state["engine"])
+                unguarded(type(self._engine_).load_state_dict)(self._engine_, state["engine"])
             except (KeyError, ValueError) as error:
                 raise ArgumentError("That state belongs to another optimizer or other weights.", got=str(error)) from error
         self._load_added_(state.get("added", []))
-        self._updates, self._accumulated.count = state["iterations"], state["gathered_steps"]
+        self._updates_, self._accumulated_.count = state["iterations"], state["gathered_steps"]
         if state["learning_rate"] is not None and isinstance(self._setting_(), float):
             self.learning_rate = state["learning_rate"]
-        self._averages.values = by_parameter(self._parameters, state["averages"])
-        self._accumulated.sums = by_parameter(self._parameters, state["gathered"])
-        self._decay.exclude_by_position(self.weights, state.get("not_decayed"))
-        self._parts = None
+        self._averages_.values = by_parameter(self._parameters_, state["averages"])
+        self._accumulated_.sums = by_parameter(self._parameters_, state["gathered"])
+        self._decay_.exclude_by_position(self.weights, state.get("not_decayed"))
+        self._parts_ = None
 
 
 def _matched(gradients: list[Any], weights: list[Weight]) -> bool:

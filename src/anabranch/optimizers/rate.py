@@ -26,7 +26,7 @@ class _Rated(Protocol):
     learning_rate: Any
     iterations: Any
 
-    def rate_now(self) -> float:
+    def _rate_now_(self) -> float:
         """Return the learning rate of the next update."""
 
 
@@ -117,7 +117,7 @@ class _RateField(Field[Any, Any]):
 
 
 def _current(optimizer: _Rated) -> LearningRate:
-    return LearningRate(optimizer.rate_now(), optimizer)
+    return LearningRate(optimizer._rate_now_(), optimizer)
 
 
 def rate_field(default: Any = REQUIRED, *, optional: bool = False) -> Any:

@@ -50,7 +50,7 @@ class RMSprop(Optimizer):
         found = {"scaled_velocity": scale * offset}
         return found | ({"mean": 0.0} if self.centered else {}) | ({"gathered": 0.0} if self.momentum > 0 else {})
 
-    def shown_slots(self) -> list[list[Slot]]:
+    def _shown_slots_(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
         scale, offset = self._form()
         return [
@@ -64,11 +64,11 @@ class RMSprop(Optimizer):
     def _changing_(self, changed: Field[Any, Any], value: Any) -> None:
         """Let the state mean the same under other constants."""
         super()._changing_(changed, value)
-        if changed.name not in ("rho", "epsilon", "centered") or not isinstance(self._engine, ListUpdate):
+        if changed.name not in ("rho", "epsilon", "centered") or not isinstance(self._engine_, ListUpdate):
             return
         new = {"rho": self.rho, "epsilon": self.epsilon, "centered": self.centered, changed.name: value}
         (scale, offset), (new_scale, new_offset) = self._form(), _form(**new)
-        for scaled in self._engine.slot("scaled_velocity"):
+        for scaled in self._engine_.slot("scaled_velocity"):
             scaled.div_(scale).add_(new_offset - offset).mul_(new_scale)
 
     def update_weights(self, lists: Lists, rate: Number) -> None:

@@ -37,7 +37,7 @@ class ScheduleFreeAdamW(Optimizer):
         """What the steps reach, which begins as the weights, and the mean square."""
         return {"reached": None, "exp_avg_sq": 0.0}
 
-    def shown_slots(self) -> list[list[Slot]]:
+    def _shown_slots_(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
         return [[Slot("reached", "momentum"), Slot("exp_avg_sq", "velocity")]]
 

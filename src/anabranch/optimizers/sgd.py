@@ -33,7 +33,7 @@ class SGD(Optimizer):
         """The velocity, with its sign changed."""
         return {"descent": 0.0} if self.momentum else {}
 
-    def shown_slots(self) -> list[list[Slot]]:
+    def _shown_slots_(self) -> list[list[Slot]]:
         """Return how ``variables`` shows the slots: as Keras's optimizer has them."""
         return [[Slot("descent", "momentum", -1.0)]]
 

@@ -27,11 +27,11 @@ class Updating(Protocol):
     weights: Any
     use_ema: bool
     gradient_accumulation_steps: int | None
-    _engine: torch.optim.Optimizer | None
-    _averages: Averages
+    _engine_: torch.optim.Optimizer | None
+    _averages_: Averages
     weight_decay: float | None
-    _accumulated: Accumulated
-    _numbers: StepNumbers
+    _accumulated_: Accumulated
+    _numbers_: StepNumbers
 
     @property
     def variables(self) -> list[Weight]:
@@ -50,13 +50,13 @@ class Updating(Protocol):
         """As in Optimizer."""
 
     @property
-    def added_variables(self) -> list[Weight]:
+    def _added_variables_(self) -> list[Weight]:
         """As in Optimizer."""
 
-    def shown_slots(self) -> list[list[Slot]]:
+    def _shown_slots_(self) -> list[list[Slot]]:
         """As in Optimizer."""
 
-    def own_variables(self, home: Home) -> list[Weight]:
+    def _own_variables_(self, home: Home) -> list[Weight]:
         """As in Optimizer."""
 
 
@@ -147,14 +147,14 @@ def variables_of(optimizer: Updating) -> list[Weight]:
         found.append(_number(optimizer, "learning_rate", "learning_rate", "float64", home))
     weights = optimizer.weights
     if optimizer.use_ema:
-        averages = optimizer._averages.values
+        averages = optimizer._averages_.values
         found += [
             _held(w, Slot("", "average"), averages.setdefault(w.tensor, w.tensor.detach().clone()), home) for w in weights
         ]
     if optimizer.gradient_accumulation_steps:
-        sums, slot = optimizer._accumulated.sums, Slot("", "gradient_accumulator")
+        sums, slot = optimizer._accumulated_.sums, Slot("", "gradient_accumulator")
         found += [_held(w, slot, sums.setdefault(w.tensor, torch.zeros_like(w.tensor)), home) for w in weights]
-    return found + optimizer.own_variables(home)
+    return found + optimizer._own_variables_(home)
 
 
 def own_counts(optimizer: object, name: str) -> list[Weight]:
@@ -166,11 +166,11 @@ def own_counts(optimizer: object, name: str) -> list[Weight]:
 
 def slot_variables(optimizer: Updating, home: Home) -> list[Weight]:
     """Return the slots of all weights: those of one group of slots before those of the next."""
-    engine, found = optimizer._engine, list[Weight]()
+    engine, found = optimizer._engine_, list[Weight]()
     if isinstance(engine, ListUpdate):
         engine.state_tensors()  # which makes them
     state = engine.state if engine is not None else {}
-    for group in optimizer.shown_slots() or [
+    for group in optimizer._shown_slots_() or [
         [Slot(name, name)] for name in dict.fromkeys(k for s in state.values() for k in s)
     ]:
         for weight in optimizer.weights:
@@ -191,7 +191,7 @@ class Variables:
         return variables_of(cast("Updating", self))
 
     @bounded
-    def own_variables(self, home: Home) -> list[Weight]:
+    def _own_variables_(self, home: Home) -> list[Weight]:
         """Return the part of ``variables`` that this kind of optimizer adds: all slots, and what it added itself.
 
         Args:
@@ -200,19 +200,19 @@ class Variables:
         Example:
             >>> from anabranch.graph import Home
             >>> from anabranch.optimizers import SGD
-            >>> SGD().own_variables(Home("sgd"))
+            >>> SGD()._own_variables_(Home("sgd"))
             []
         """
         updating = cast("Updating", self)
-        return slot_variables(updating, home) + updating.added_variables
+        return slot_variables(updating, home) + updating._added_variables_
 
     @property
-    def variables_by_path(self) -> dict[str, list[Weight]]:
+    def _variables_by_path_(self) -> dict[str, list[Weight]]:
         """The variables of this optimizer, under "", and of those inside it, as files have them."""
         return {"": self.variables}
 
     @bounded
-    def put_averages(self) -> Callable[[], None]:
+    def _put_averages_(self) -> Callable[[], None]:
         """Put the moving averages in the weights' place, and return the function that puts the weights back.
 
         Example:
@@ -221,14 +221,14 @@ class Variables:
             >>> optimizer = optimizers.SGD(1.0, use_ema=True, ema_momentum=0.5)
             >>> for _ in range(2):
             ...     optimizer.apply([torch.ones(2)], [weight])
-            >>> put_back = optimizer.put_averages()
+            >>> put_back = optimizer._put_averages_()
             >>> weight.value.tolist()
             [-0.5, -0.5]
             >>> put_back()
             >>> weight.value.tolist()
             [-1.0, -1.0]
         """
-        averages = cast("Updating", self)._averages
+        averages = cast("Updating", self)._averages_
         parameters = list(averages.values)
         values = [parameter.detach().clone() for parameter in parameters]
         averages.put(parameters)

@@ -24,7 +24,7 @@ class Optimizer(Protocol):
     name: str
 
     @property
-    def variables_by_path(self) -> Mapping[str, list[Weight]]:
+    def _variables_by_path_(self) -> Mapping[str, list[Weight]]:
         """The variables of the optimizer, under "", and of those inside it."""
 
     def build(self, weights: list[Weight]) -> None:
@@ -55,7 +55,7 @@ def groups(model: Compiled, *, optimizer: bool = True) -> Iterator[Group]:
     if optimizer and model.optimizer is not None:
         if model.built:
             model.optimizer.build(model.trainable_weights)  # so that its state is whole, which Keras wants
-        for path, weights in model.optimizer.variables_by_path.items():
+        for path, weights in model.optimizer._variables_by_path_.items():
             yield _group(f"{OPTIMIZER}{path}vars", model.optimizer.name, weights)
 
 
@@ -131,7 +131,7 @@ def load_optimizer(model: Compiled, stored: Mapping[str, Stored], source: str) -
         count = None
     wanted = {
         f"{OPTIMIZER}{path}vars/{index}": Wanted(weight, weight.path, path)
-        for path, weights in optimizer.variables_by_path.items()
+        for path, weights in optimizer._variables_by_path_.items()
         for index, weight in enumerate(weights[:count])
     }
     if len(stored) == len(wanted) - 1:  # Keras 2 has no variable for the learning rate
