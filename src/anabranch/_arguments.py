@@ -96,17 +96,25 @@ CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "initializer": (("shape",), ("dtype",)),
     "loss": (("y_true", "y_pred"), ()),
     "metric": (("y_true", "y_pred"), ()),
+    "loss or metric": (("y_true", "y_pred"), ()),
+    "selector": (("layer",), ()),
 }
 """How the library calls functions that are given in the place of an object: what by position, what by name."""
 
 
-def check_called_as(function: Callable[..., object], kind: str) -> None:
-    """Raise where a function of the user's cannot be called as the library calls those of a kind."""
-    if kind not in CALLS or is_from(function, __name__.partition(".")[0], "torch"):
+def check_called_as(function: Callable[..., object], kind: str, further: Iterable[str] = ()) -> None:
+    """Raise where a function of the user's cannot be called as the library calls those of a kind, ``further`` by name."""
+    if kind in CALLS:
+        words, names = CALLS[kind]
+        check_takes(function, words, (*names, *further), f"the place of a{'n' * (kind[0] in 'aeiou')} {kind}")
+
+
+def check_takes(function: Callable[..., object], words: Iterable[str], names: Iterable[str], place: str) -> None:
+    """Raise where a function of the user's, in a place, cannot be called with ``words`` by position and ``names`` by name."""
+    if is_from(function, __name__.partition(".")[0], "torch"):
         return
     import inspect  # which takes a while to load
 
-    words, names = CALLS[kind]
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # of what is not written in Python it is not known
@@ -116,7 +124,7 @@ def check_called_as(function: Callable[..., object], kind: str) -> None:
     except TypeError as error:
         called = ", ".join((*words, *(f"{name}=…" for name in names)))
         raise ArgumentTypeError(
-            f"A function in the place of a{'n' * (kind[0] in 'aeiou')} {kind} is called as f({called}).",
+            f"A function in {place} is called as f({called}).",
             got=f"{name_of(function, type(function).__name__)}{signature}: {error}",
         ) from error
 
@@ -161,15 +169,18 @@ def _sequence(inner: Kind, count: int | None = None) -> Kind:
 
     def fits(value: object) -> bool:
         if not isinstance(value, (list, tuple)):
-            return _is_row(value) and inner.words.startswith(("", "an integer", "a number")[bool(inner.words) :])
+            return _is_row(value, inner.words)
         return count in (None, len(value)) and all(map(inner.fits, value))
 
     return Kind(words, fits, inner.early, missing=inner.missing)
 
 
-def _is_row(value: object) -> bool:
-    """Return whether a value is an array of one axis, which is as good as a list of numbers."""
-    return has_shape(value) and isinstance(value.shape, tuple) and len(value.shape) == 1
+def _is_row(value: object, each: str) -> bool:
+    """Return whether a value is an array of one axis, which is as good as a list of numbers where ``each`` is such."""
+    if not has_shape(value) or not isinstance(value.shape, tuple) or len(value.shape) != 1:
+        return False
+    kinds = ("int", "uint") if each.startswith("an integer") else NUMBERS if "number" in each else ()
+    return not each or str(dtype_by_name(value.dtype)).startswith(kinds)
 
 
 def _number(words: str, fits: Callable[[float], bool]) -> Kind:
@@ -197,7 +208,7 @@ KINDS: dict[str, Kind] = {
     "bytes": Kind("bytes", lambda value: isinstance(value, bytes), plain=True),
     "torch.dtype": Kind("a dtype", lambda value: isinstance(dtype_by_name(value), str), plain=True),
     **dict.fromkeys(("Module", "torch.nn.Module"), Kind("a torch.nn.Module", _is_module, plain=True)),
-    "np.random.Generator": Kind("a generator of NumPy's", lambda value: is_from(type(value), "numpy"), plain=True),
+    "np.random.Generator": Kind("a generator of NumPy's", lambda value: answers(value, "bit_generator"), plain=True),
     **dict.fromkeys(
         ("TensorLike", "Tensor", "AnyTensor", "Values", "ArrayLike", "torch.Tensor", "np.ndarray"),
         Kind("a tensor, an array or a number", is_array_like, early=False),
@@ -249,7 +260,7 @@ def _single(text: str, names: Mapping[str, object]) -> Kind:
 
 
 _GENERIC = {
-    name_of(Iterable): Kind("what can be iterated over", lambda value: _can_be_iterated(value)),
+    name_of(Iterable): Kind("what can be iterated over", lambda value: can_be_iterated(value)),
     name_of(Collection): Kind("a list", lambda value: isinstance(value, Collection) and not isinstance(value, (str, bytes))),
     "Callable": Kind("a function", callable, plain=True),
     **dict.fromkeys(
@@ -313,7 +324,8 @@ def _meant(name: str, found: object, names: Mapping[str, object]) -> Kind:
     return UNKNOWN
 
 
-def _can_be_iterated(value: object) -> bool:
+def can_be_iterated(value: object) -> bool:
+    """Return whether a value has parts to go over: no text, and no array without axes."""
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes)) and not (has_shape(value) and value.shape == ())
 
 
@@ -426,8 +438,17 @@ class Checks:
         given = ", ".join(f"{name} {described(value)}" for name, value in self.named(args, kwargs).items())
         return EngineError.of(error, f"{self.name} could not run: {first_line(error)}", got=given[:400])
 
-    def misused(self, args: tuple[object, ...], kwargs: Mapping[str, object], error: Exception) -> AnabranchError | None:
-        """Return the error for a list that holds itself, or a function that cannot be called as it was; else None."""
+    def mistaken(self, args: tuple[object, ...], kwargs: Mapping[str, object], error: Exception) -> AnabranchError | None:
+        """Return the error that says which argument made a call fail, or how it was misused; None where none did."""
+        return self.after(args, kwargs) or self._misused(args, kwargs, error)
+
+    def _misused(self, args: tuple[object, ...], kwargs: Mapping[str, object], error: Exception) -> AnabranchError | None:
+        """Return the error for a list that holds itself, a tensor without values, or a function called otherwise."""
+        if isinstance(error, NotImplementedError):
+            for name, value in self.named(args, kwargs).items():
+                if is_without_values(value):
+                    words = f"{name} of {self.name} must be a dense tensor that has values."
+                    return ArgumentTypeError(words, got=shown(value), repair="a sparse tensor's to_dense()")
         if isinstance(error, RecursionError) and _tree.holds_itself((args, dict(kwargs))):
             return ArgumentError(str(_tree.too_deep()))
         trace = error.__traceback__
@@ -459,7 +480,9 @@ def _is_traced(value: object) -> bool:
     """Return whether a value is in the place of one that is known later: a symbolic or traced number, or a tensor of one."""
     if is_from(type(value), "torch") and name_of(type(value)) in ("Tensor", "Parameter"):
         return has_shape(value) and value.shape == () and not is_without_values(value)
-    return (has_shape(value) or name_of(type(value)) in _SYMBOLIC) and not is_from(type(value), "numpy")
+    return name_of(type(value)) in _SYMBOLIC or (
+        has_shape(value) and any(is_from(kind, "torch") for kind in type(value).__mro__)
+    )
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
@@ -504,7 +527,7 @@ def held(function: Callable[P, R], *, every: bool, instead: Callable[..., R | No
                 if every and not ours:
                     raise checks.failed(args, kwargs, error) from error
                 if not ours or isinstance(error, DtypeError):
-                    mistake = checks.after(args, kwargs) or checks.misused(args, kwargs, error)
+                    mistake = checks.mistaken(args, kwargs, error)
                     if mistake is not None:
                         raise mistake from error
                     result = instead(called, args, kwargs) if ours and instead is not None else None

@@ -238,8 +238,10 @@ def is_number(value: object) -> TypeGuard[float]:
         return value == value  # NaN is not
     if isinstance(value, bool) or not answers(value, "__float__"):
         return False
+    if not _is_read(value):
+        return True
     number = cast(SupportsFloat, value)
-    return not _is_read(value) or (_converts(value, float) and not math.isnan(float(number)))
+    return dtype_by_name(cast(Shaped, value).dtype) != "bool" and _converts(value, float) and not math.isnan(float(number))
 
 
 def is_boolean(value: object) -> bool:

@@ -199,7 +199,7 @@ def gamma(shape: ShapeLike, alpha: TensorLike, dtype: str | None = None, seed: S
     True
     """
     made = _empty(shape, _floats(dtype))
-    return torch._standard_gamma(_over(made, _within(alpha, "alpha")), **runtime.drawn_from(seed, made)).to(made.dtype)
+    return torch._standard_gamma(_over(made, _positive(alpha, "alpha")), **runtime.drawn_from(seed, made)).to(made.dtype)
 
 
 @guarded
@@ -215,7 +215,7 @@ def beta(shape: ShapeLike, alpha: TensorLike, beta: TensorLike, dtype: str | Non
     True
     """
     made = _empty(shape, _floats(dtype))
-    both = torch.stack([_over(made, _within(alpha, "alpha")), _over(made, _within(beta, "beta"))], -1)
+    both = torch.stack([_over(made, _positive(alpha, "alpha")), _over(made, _positive(beta, "beta"))], -1)
     return torch._sample_dirichlet(both, **runtime.drawn_from(seed, made))[..., 0].to(made.dtype)
 
 
@@ -244,6 +244,13 @@ def _within(value: TensorLike, name: str, most: float = math.inf) -> TensorLike:
     """Return a value, a number only within bounds; those in a tensor are not read, which would wait for the device."""
     if isinstance(value, (int, float)) and not 0 <= value <= most:
         raise ArgumentError(f"{name} is outside the distribution.", expected=f"a number from 0 to {most}", got=repr(value))
+    return value
+
+
+def _positive(value: TensorLike, name: str) -> TensorLike:
+    """Return a value, a number only if it is positive and finite; those in a tensor are not read."""
+    if isinstance(value, (int, float)) and not 0 < value < math.inf:
+        raise ArgumentError(f"{name} is outside the distribution.", expected="a finite number > 0", got=repr(value))
     return value
 
 

@@ -14,7 +14,7 @@ from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from anabranch import _docstrings
 from anabranch._arguments import check_called_as, checked
-from anabranch._asked import is_boolean, is_from, method, module_of, name_of, says_how_built, shown
+from anabranch._asked import is_boolean, is_from, is_without_values, method, module_of, name_of, says_how_built, shown
 from anabranch._carrying import carried, found as found_beside, is_carried
 from anabranch._custom_objects import (
     custom_object,
@@ -69,6 +69,8 @@ def serialize(obj: Any) -> Json:
     if not plain and (beside := carried(obj)):
         return beside
     if has_values:
+        if is_without_values(obj):
+            raise ArgumentTypeError("A sparse tensor, or one on the device 'meta', cannot become JSON.", got=shown(obj))
         values, dtype = obj.tolist(), str(obj.dtype).removeprefix("torch.")
         return {"class_name": "__numpy__", "config": {"value": values, "dtype": dtype}} if obj.shape else values
     if has_config:
@@ -134,7 +136,7 @@ def deserialize(config: Json, custom_objects: Mapping[str, Any] | None = None) -
         return _revived(config)
 
 
-@bounded
+@checked
 def serialize_keras_object(obj: object) -> Json:
     """Return an object as JSON in Keras's form: ``{"module", "class_name", "config", "registered_name"}``.
 
@@ -152,7 +154,7 @@ def serialize_keras_object(obj: object) -> Json:
     return serialize(obj)
 
 
-@bounded
+@checked
 def deserialize_keras_object(config: Json, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> Any:
     """Return the object that ``serialize_keras_object`` made this JSON of.
 

@@ -275,8 +275,12 @@ def map_shape_structure(func: Callable[[Any], Any], structure: Nest) -> Nest:
 
     def mapped(part: Nest) -> Nest:
         shape = isinstance(part, (list, tuple)) and all(size is None or isinstance(size, int) for size in part)
-        if shape or not is_nested(part):
+        if shape:
             return func(part)
+        if not is_nested(part):
+            raise ArgumentTypeError(
+                "structure must be a nest of shapes: of tuples or lists of integers and None.", got=shown(part)
+            )
         return _with(part, {key: mapped(part[key]) for key in _keys(part)})
 
     flatten_with_path(structure)  # which refuses a nest that holds itself

@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="names that hold this")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sample", type=int, help="so many cases, drawn by --seed")
+    parser.add_argument("--each", type=int, help="so many values for each argument of each name, drawn by --seed")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     runner.ready()
@@ -29,6 +30,8 @@ def main() -> None:
         everything = [(target, case) for target, found in cases.items() for case in found if case[1] != RIGHT]
         drawn = random.Random(asked.seed).sample(everything, min(asked.sample, len(everything)))
         cases = {target: [case for other, case in drawn if other is target] for target in targets}
+    if asked.each is not None:
+        cases = {target: target.some(asked.each, f"{asked.seed} {target.name}") for target in targets}
     outcomes = []
     for target in targets:
         for each in runner.run(target, cases[target]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,14 @@ class Target:
         for argument in self.arguments:
             for label in self.values:
                 yield argument, label
+
+    def some(self, count: int, seed: str) -> list[tuple[str, str]]:
+        """Return the right case, and ``count`` of those of each argument."""
+        draw = random.Random(seed)
+        drawn = [
+            (name, label) for name in self.arguments for label in draw.sample([*self.values], min(count, len(self.values)))
+        ]
+        return [("", RIGHT), *drawn]
 
 
 def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

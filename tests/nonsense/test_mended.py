@@ -341,3 +341,92 @@ def test_flags_and_masks_of_calls_are_such(wrong: Callable[[], object]) -> None:
 def test_values_outside_a_domain_are_answered_with_a_sentence(wrong: Callable[[], object]) -> None:
     with pytest.raises(AnabranchError):
         wrong()
+
+
+SPARSE = torch.eye(3).to_sparse()
+GRADED = [torch.ones(3, 2), torch.ones(2)]
+
+
+def built_sgd() -> Any:
+    layer = layers.Dense(2)
+    layer.build((None, 3))
+    optimizer = optimizers.SGD(0.1)
+    optimizer.build(layer.trainable_weights)
+    return optimizer
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: ab.utils.serialize_keras_object(SPARSE), lambda: ab.utils.serialize_keras_object(META),
+    lambda: ab.utils.pad_sequences(SPARSE), lambda: ab.utils.timeseries_dataset_from_array(SPARSE, None, 2),
+    lambda: ab.metrics.Mean().update_state(SPARSE), lambda: ab.metrics.BinaryAccuracy().update_state(torch.ones(3, 3), SPARSE),
+    lambda: layers.Normalization().adapt(META), lambda: ab.distribution.DeviceMesh((1,), ("a",), META),  # type: ignore[arg-type]
+    lambda: ab.Sequential([layers.Lambda(lambda x: x.to_sparse())]).predict(np.ones((2, 3)), verbose=0),
+    lambda: layers.Dense(2, kernel_initializer=lambda shape, dtype: META)(np.ones((1, 2))),
+    lambda: logged(SPARSE), lambda: logged(META),
+])  # fmt: skip
+def test_tensors_without_values_are_refused_where_values_are_read(wrong: Callable[[], object]) -> None:
+    with pytest.raises(AnabranchError):
+        wrong()
+
+
+def test_estimators_take_no_tensors_without_values() -> None:
+    wrappers = pytest.importorskip("anabranch.wrappers")
+    for data_ in (SPARSE, META):
+        with pytest.raises(AnabranchError, match="An estimator takes arrays"):
+            wrappers.SKLearnClassifier(made(ab)).fit(data_, [0, 1, 0])
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: made(ab).tap(lambda: None), lambda: ab.metrics.MeanMetricWrapper(lambda: None),
+    lambda: ab.losses.LossFunctionWrapper(lambda y_true, y_pred: 0.0, rate=2.0),
+    lambda: callbacks.LambdaCallback(on_epoch_end=lambda: None),
+])  # fmt: skip
+def test_functions_of_selectors_metrics_and_callbacks_take_what_they_are_called_with(wrong: Callable[[], object]) -> None:
+    with pytest.raises(ArgumentTypeError, match="is called as"):
+        wrong()
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: ab.utils.serialize_keras_object(in_itself()), lambda: ab.utils.deserialize_keras_object(in_itself()),
+    lambda: made(ab).compile(metrics=in_itself()), lambda: made(ab).tap(in_itself()),
+    lambda: ab.utils.prefetch(np.array(1.0)), lambda: ab.utils.pad_sequences([None]),
+    lambda: ab.utils.pad_sequences([[1]], dtype=layers.Dense), lambda: ab.utils.split_dataset(np.float32(1)),
+    lambda: made(ab).compute_output_shape([[1], [2, 3]]),
+    lambda: made(ab).save_weights("."), lambda: made(ab).load_weights("."),
+    lambda: made(ab).compute_loss(torch.ones(2, 1), torch.ones(2, 1), [None]),
+    lambda: ab.metrics.Mean().update_state(1j), lambda: ab.metrics.Mean().update_state(np.array([1j])),
+    lambda: made(ab).lint(ignore=np.array(1.0)), lambda: ab.config.set_inference_engine(np.zeros(2)),  # type: ignore[arg-type]
+    lambda: callbacks.CSVLogger("a", separator="ab"), lambda: ab.insight.summary(layers.Dense(2)),
+    lambda: built_sgd().build(np.array(1.0)), lambda: built_sgd().set_weights(in_itself()),
+    lambda: built_sgd().stateless_apply([0, 0.1], [[1], [2, 3]], GRADED),
+    lambda: built_sgd().stateless_apply([0, 0.1], np.array(["a", "b"]), GRADED),
+    lambda: ab.tree.map_shape_structure(len, {"a": 1}),
+    lambda: next(GENERATOR(preprocessing_function=lambda image: None).flow(np.ones((2, 4, 4, 3)))),
+    lambda: ab.ops.full((2,), 300, dtype="int8"), lambda: layers.Equalization(value_range=(1, 1)),
+    lambda: ab.random.gamma((2,), 0), lambda: ab.random.beta((2,), 1.0, 0), lambda: ab.random.gamma((2,), float("inf")),
+    lambda: ab.utils.bounding_boxes.crop(np.ones((1, 4)), 0, 0, -1, 3),
+    lambda: ab.utils.bounding_boxes.pad(np.ones((1, 4)), float("inf"), 0),
+])  # fmt: skip
+def test_these_besides_are_answered_with_a_sentence(wrong: Callable[[], object]) -> None:
+    with pytest.raises(AnabranchError):
+        wrong()
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: ab.initializers.Ones()((2,), rng=np.ones(2)), lambda: ab.InputSpec(optional=ab.Input((2,))),
+    lambda: layers.Layer().add_weight((2,), axes=np.array(["a"])), lambda: made(ab).summary(positions=np.array([None])),
+    lambda: optimizers.SGD(momentum=np.bool_(True)), lambda: layers.LeakyReLU(np.bool_(True)),
+])  # fmt: skip
+def test_a_declaration_takes_nothing_that_only_looks_like_it(wrong: Callable[[], object]) -> None:
+    with pytest.raises((ArgumentError, ArgumentTypeError)):
+        wrong()
+
+
+def test_what_serves_still_serves() -> None:
+    assert str(made(ab).explain_execution(training=0))  # type: ignore[arg-type]
+    assert made(ab).call(np.ones((2, 1), "int32")).shape == (2, 1)
+    images = np.ones((2, 4, 4, 3))
+    assert next(GENERATOR(preprocessing_function=layers.Dense(3)).flow(images, batch_size=2)).shape == images.shape
+    optimizer = built_sgd()
+    values, _ = optimizer.stateless_apply([0, 0.1], GRADED, GRADED)
+    assert [list(value.shape) for value in values] == [[3, 2], [2]]

@@ -92,7 +92,7 @@ def optimizers() -> Iterator[Target]:
     for name in dir(optimizer_room):
         kind = getattr(optimizer_room, name)
         if isinstance(kind, type) and name != "Optimizer":
-            needed = OPTIMIZERS.get(name, {"default_optimizer": "sgd"} if name == "OptimizerMap" else {})
+            needed = OPTIMIZERS.get(name, {"default_optimizer": optimizer_room.SGD()} if name == "OptimizerMap" else {})
             use = None if name == "OptimizerMap" else trained
             yield function(f"optimizers.{name}", kind, lambda needed=needed: needed, use=use)
     yield function("optimizers.get", optimizer_room.get, lambda: {"identifier": "adam"})

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from anabranch._arguments import guarded
-from anabranch._asked import shown
+from anabranch._arguments import check_takes, guarded
+from anabranch._asked import parameters_of, shown, unwrapped
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, unknown
-from anabranch._fields import Field, boolean, field, text
+from anabranch._fields import Field, boolean, field
 from anabranch._files import reached
 from anabranch._frames import bound_methods
 from anabranch.callbacks._say import say
@@ -23,6 +24,14 @@ def _path(value: Any, owner: object, name: str) -> Path:
         return Path(value)
     except TypeError as error:
         raise ArgumentTypeError(f"{name} must be a path.", got=repr(value)[:120]) from error
+
+
+def _separator(value: Any, owner: object, name: str) -> str:
+    try:
+        csv.writer(io.StringIO(), delimiter=value)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{name} must be one character.", expected="',', ';' or '\\t'", got=shown(value)) from error
+    return str(value)
 
 
 class CSVLogger(Configured):
@@ -37,7 +46,7 @@ class CSVLogger(Configured):
     """
 
     filename: Field[str | Path, Path] = field(convert=_path, plain=str, doc="the file, in a folder that exists.")
-    separator: Field[str, str] = text(default=",", doc="what separates columns.")
+    separator: Field[str, str] = field(default=",", convert=_separator, doc="the character that separates columns.")
     append: Field[bool, bool] = boolean(default=False, doc="whether rows are added to a file that exists.")
 
     def _check_(self) -> None:
@@ -152,6 +161,7 @@ class LambdaCallback(Callback):
             if function is not None and not callable(function):
                 raise ArgumentTypeError(f"{name} of LambdaCallback must be a function or None.", got=shown(function))
             if function is not None:
+                check_takes(function, parameters_of(unwrapped(getattr(Callback, name)))[1:], (), f"{name} of LambdaCallback")
                 setattr(self, name, function)
 
 

@@ -78,7 +78,7 @@ def set_inference_engine(name: InferenceEngine | None) -> None:
     """
     global _inference_engine
     if name is not None:
-        if name not in _ENGINES:
+        if not isinstance(name, str) or name not in _ENGINES:
             raise ArgumentError("Unknown inference engine.", expected=f"one of {', '.join(_ENGINES)}, or None", got=shown(name))
         missing = [package for package in (name, "onnx", "onnxscript") if importlib.util.find_spec(package) is None]
         if missing:

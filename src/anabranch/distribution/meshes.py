@@ -24,8 +24,8 @@ def names_of(devices: Sequence[str] | Devices) -> Devices:
     import numpy as np
 
     try:
-        found = np.array(devices)
-    except ValueError as error:  # ragged, or in itself
+        found = np.asarray(devices)
+    except (TypeError, ValueError) as error:  # ragged, in itself, or a tensor without values
         raise ArgumentTypeError("devices must be names, as ['cpu:0'].", got=shown(devices)) from error
     if found.dtype.kind != "U" or not found.ndim:
         raise ArgumentTypeError("devices must be names, as ['cpu:0'].", got=shown(devices))

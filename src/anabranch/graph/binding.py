@@ -133,6 +133,9 @@ def _by_key(value: dict[Any, Any], slots: Slots, rule: Rule) -> list[Any]:
 
 def _by_position(value: list[Any], slots: Slots, rule: Rule) -> list[Any]:
     if len(value) == len(slots.names):
+        for index, (item, name) in enumerate(zip(value, slots.names, strict=True)):
+            if item is None and index not in rule.optional and not rule.is_leaf(None):
+                raise rule.error(f"{rule.what} has no value for {slots.kind} {name!r}.", got="None in its place")
         return [_leaf(item, name, rule) for item, name in zip(value, slots.names, strict=True)]
     needed = [index for index in range(len(slots.names)) if index not in rule.optional]
     if len(value) == len(needed):

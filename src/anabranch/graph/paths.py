@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from anabranch import _tree
+from anabranch._arguments import check_called_as
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, unknown
 from anabranch.graph.clues import NothingSelected, explained
 from anabranch.graph.graph import Graph
@@ -191,11 +192,14 @@ def matcher(selector: Selector) -> Callable[[str, Operation], bool]:
     if isinstance(selector, type):
         return lambda path, operation: isinstance(operation, selector)
     if isinstance(selector, (list, tuple, set, frozenset)):
+        if _tree.holds_itself(selector):
+            raise _tree.too_deep()
         several = [matcher(one) for one in selector]
         return lambda path, operation: any(matches(path, operation) for matches in several)
     if isinstance(selector, Operation):
         return lambda path, operation: operation is selector
     if callable(selector):
+        check_called_as(selector, "selector")
         return lambda path, operation: bool(selector(operation))
     raise ArgumentTypeError(
         "Layers are selected by a path, a pattern, a type, a layer, a predicate, or a list of these.",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from anabranch._arguments import Count, checked
-from anabranch._asked import shown
+from anabranch._asked import answers, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, nearest, printable
 from anabranch._frames import bound_methods
 from anabranch._tables import GAP, Table, bytes_text, terminal_width, wrapped_line
@@ -118,7 +118,7 @@ class Summary(NamedTuple):
 
 
 def _is_model(value: object) -> bool:
-    return isinstance(value, Operation)
+    return isinstance(value, Operation) and answers(value, "layers")
 
 
 @checked

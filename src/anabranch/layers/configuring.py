@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from anabranch import _tree, dtype_policies, registry
 from anabranch._arguments import checked, to_boolean
-from anabranch._errors import AnabranchError, ArgumentError
+from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError
 from anabranch._fields import REQUIRED, Configurable
 from anabranch._frames import bound_methods
 from anabranch.config import DTypePolicy
@@ -422,7 +422,11 @@ def again(layer: C, memo: dict[int, Any] | None = None, *, named: bool = True) -
 def _same_settings(layer: C, memo: dict[int, Any] | None, named: bool) -> C:
     kind, memo = type(layer), {} if memo is None else memo
     if kind._writes_config_:
-        config = copy.deepcopy(layer.get_config(), memo)
+        config = layer.get_config()
+        try:
+            config = copy.deepcopy(config, memo)
+        except TypeError as error:  # a generator, an open file, a lock
+            raise ArgumentTypeError(f"get_config of {kind.__name__} returned what cannot be copied.", got=str(error)) from error
         return kind.from_config(config if named else {name: value for name, value in config.items() if name != "name"})
     own, positional = own_settings(layer), given(layer).positional if kind._captures_ else ()
     for held in _tree.leaves([own, positional]):  # layers, which a copy would give their weights' values

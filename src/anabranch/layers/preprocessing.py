@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch import config, runtime
 from anabranch._arguments import is_array_like
-from anabranch._asked import has_shape, method, shown
+from anabranch._asked import has_shape, is_without_values, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError, ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import broadcast, normalise_axis
@@ -291,7 +291,7 @@ def _moments(batch: object, layer: Normalization) -> Moments | None:
     """Return count, mean and sum of squared distances over the other axes; None of an empty batch."""
     import numpy as np
 
-    if not has_shape(batch):
+    if not has_shape(batch) or is_without_values(batch):
         raise DataError(
             "adapt takes arrays.", expected="an array, or an iterable of batches, each an array",
             got=f"a batch that is a {type(batch).__name__}", where=layer._described_(), repair="adapt(np.asarray(data))",

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from anabranch import _asked, _tree, config, registry
+from anabranch._arguments import check_called_as
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError, UntrainedError
 from anabranch._fields import Configurable, Field, choice, field, state
 from anabranch.config import DTypePolicy
@@ -203,6 +204,7 @@ class Wrapper(Configurable):
     def _check_(self) -> None:
         if not self.name:
             self.name = name_of(self.fn)
+        check_called_as(self.fn, "loss or metric", self.fn_kwargs)
         super()._check_()
 
     def get_config(self) -> dict[str, Any]:

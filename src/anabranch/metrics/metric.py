@@ -346,7 +346,7 @@ def _prepared(update: Callable[..., Any]) -> Callable[..., Any]:
             return prepared(self, *args, **kwargs)
         except RAW as error:
             known = isinstance(error, AnabranchError) and not isinstance(error, DtypeError)
-            found = None if known else checks.after((self, *args), kwargs)
+            found = None if known else checks.mistaken((self, *args), kwargs, error)
             if found is None:
                 raise
             raise found.at(f"{type(self).__name__} {self.name!r}") from error
@@ -395,5 +395,9 @@ def _tensor(value: object, device: torch.device | None) -> object:
             tensor = torch.as_tensor(computable(value) if isinstance(value, np.ndarray) else value, device=device)
         except (*RAW, RecursionError) as error:  # ragged, of no numbers, or in itself
             raise DtypeError("A metric is updated with values.", expected="lists of one shape", got=shown(value)) from error
+        if tensor.is_complex():
+            raise DtypeError("A metric is updated with real values.", got=shown(value))
         return tensor.to(torch.float32) if tensor.dtype == torch.float64 else tensor
+    if isinstance(value, complex):
+        raise DtypeError("A metric is updated with real values.", got=shown(value))
     return value

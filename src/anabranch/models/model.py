@@ -376,8 +376,8 @@ class Model(Views, Stored):
         """
         check_shapes(input_shape, "input_shape of compute_output_shape")
         graph = self._graph_
-        dtypes = itertools.repeat(self.dtype) if graph is None else iter([tensor.dtype for tensor in graph.inputs])
-        inputs = implicit.symbolic(input_shape, iter(dtypes))
+        declared = [] if graph is None else [tensor.dtype for tensor in graph.inputs]
+        inputs = implicit.symbolic(input_shape, itertools.chain(declared, itertools.repeat(self.dtype)))
         return map_specs(lambda spec: spec.shape, self.compute_output_spec(inputs))
 
     def compute_output_spec(self, inputs: _tree.Nest, *args: Any, **kwargs: Any) -> _tree.Nest:

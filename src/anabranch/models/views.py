@@ -173,9 +173,10 @@ class Views(Structure):
             >>> str(model.explain_execution()).splitlines()[0]
             'inference on cpu'
         """
+        training = bool(training)  # of NumPy's, or 0 or 1
 
         def explain() -> engine.Execution:
-            return engine.explain_execution(self, training=bool(training), gradients=gradients, single=single)
+            return engine.explain_execution(self, training=training, gradients=gradients, single=single)
 
         return _with_replay(self, explain, training)
 

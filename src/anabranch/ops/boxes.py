@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from anabranch import config
+from anabranch._arguments import Finite, Positive
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.ops._public import operation
 from anabranch.ops._torch import kernels, torch
@@ -119,7 +120,7 @@ def clip_to_image_size(
 @operation()
 def affine_transform(
     boxes: TensorLike, angle: TensorLike, translate_x: TensorLike, translate_y: TensorLike, scale: TensorLike,
-    shear_x: TensorLike, shear_y: TensorLike, height: float, width: float, center_x: TensorLike | None = None,
+    shear_x: TensorLike, shear_y: TensorLike, height: Positive, width: Positive, center_x: TensorLike | None = None,
     center_y: TensorLike | None = None, bounding_box_format: str = "xyxy",
 ) -> Tensor:  # fmt: skip
     """Return the boxes around boxes that are rotated, sheared, scaled and moved: (B, N, 4) or (N, 4) -> (B, N, 4).
@@ -163,7 +164,9 @@ def affine_transform(
 
 
 @operation()
-def crop(boxes: TensorLike, top: float, left: float, height: float, width: float, bounding_box_format: str = "xyxy") -> Tensor:
+def crop(
+    boxes: TensorLike, top: Finite, left: Finite, height: Positive, width: Positive, bounding_box_format: str = "xyxy"
+) -> Tensor:
     """Return boxes as they are in a part of the image, cut at its borders.
 
     Args:
@@ -182,7 +185,7 @@ def crop(boxes: TensorLike, top: float, left: float, height: float, width: float
 
 @operation()
 def pad(
-    boxes: TensorLike, top: float, left: float, height: float | None = None, width: float | None = None,
+    boxes: TensorLike, top: Finite, left: Finite, height: Positive | None = None, width: Positive | None = None,
     bounding_box_format: str = "xyxy",
 ) -> Tensor:  # fmt: skip
     """Return boxes as they are in an image with padding.

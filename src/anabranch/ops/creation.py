@@ -156,6 +156,8 @@ def full(shape: Sizes | Tensor, fill_value: TensorLike, dtype: str | None = None
 
 def _filled(shape: Sizes | Tensor, value: float, dtype: str | None) -> Tensor:
     kind = torch_dtype(dtype or config.floatx())
+    if isinstance(value, int):
+        runtime.check_fits(torch.tensor(value), kind, "fill_value")
     return runtime.create(torch.full, _as_shape(shape), value, dtype=kind, device=runtime.device())
 
 

@@ -10,7 +10,7 @@ import torch
 from anabranch import config, initializers, runtime
 from anabranch._arguments import checked
 from anabranch._asked import shown
-from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError
+from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, ShapeError
 from anabranch._frames import bound_methods
 from anabranch.graph import Home, Weight, WeightOptions
 from anabranch.optimizers.update import ListUpdate, Number
@@ -324,7 +324,12 @@ class OneByOne:
 
 def _native(weight: Weight, gradient: Any) -> Any:
     """Return the gradient of a value in Keras's axis order in torch's layout; None for none."""
-    return None if gradient is None else weight.to_native(torch.as_tensor(gradient))
+    if gradient is None:
+        return None
+    tensor = runtime.as_tensor(gradient)
+    if tensor.shape != weight.shape:
+        raise ShapeError(f"The gradient of {weight.path!r} has another shape.", expected=str(weight.shape), got=shown(gradient))
+    return weight.to_native(tensor)
 
 
 def values_of(variables: Iterable[Any]) -> list[torch.Tensor]:

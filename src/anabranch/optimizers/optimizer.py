@@ -12,7 +12,7 @@ from typing import Any, Self, cast
 
 import torch
 
-from anabranch._arguments import checked, guarded
+from anabranch._arguments import can_be_iterated, checked, guarded
 from anabranch._asked import described, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, ShapeError
 from anabranch._fields import Field
@@ -158,7 +158,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         self._averages_.follow()
 
     def _take_charge_(self, weights: Sequence[Weight]) -> None:
-        if not isinstance(weights, Iterable) or not all(isinstance(weight, Weight) for weight in weights):
+        if not can_be_iterated(weights) or not all(isinstance(weight, Weight) for weight in weights):
             raise ArgumentTypeError("Expected weights to update.", expected="model.trainable_weights", got=shown(weights))
         self._reuse_variables_()
         self.weights, self._parameters_ = list(weights), [cast("torch.nn.Parameter", weight.value) for weight in weights]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
-import numpy as np
 import torch
 
 from anabranch import runtime
@@ -298,7 +297,7 @@ class Variables:
         if len(weights) != len(variables):
             raise self._unequal_("weights", len(weights))
         for variable, value in zip(variables, weights, strict=True):
-            if np.shape(value) != variable.shape:
+            if runtime.as_tensor(value).shape != variable.shape:
                 raise ShapeError(
                     f"The value of {variable.path!r} has another shape.", expected=str(variable.shape), got=shown(value)
                 )

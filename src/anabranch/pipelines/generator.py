@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from anabranch import config
-from anabranch._arguments import Count, Finite, NotNegative, Several, guarded_methods
+from anabranch import config, ops
+from anabranch._arguments import Count, Finite, NotNegative, Several, guarded_methods, is_array_like
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, DataError, FileError
 from anabranch.graph.call_site import warn
@@ -356,7 +356,7 @@ class ImageDataGenerator:
             [[[0.5]]]
         """
         if self.preprocessing_function is not None:
-            x = self.preprocessing_function(x)
+            x = _as_image(self.preprocessing_function(x))
         x = x * self.rescale if self.rescale else x
         x = x - np.mean(x, keepdims=True) if self.samplewise_center else x
         x = x / (np.std(x, keepdims=True) + 1e-6) if self.samplewise_std_normalization else x
@@ -494,6 +494,14 @@ def _shift(wanted: Range, size: int, source: Source) -> float:
     else:
         found = float(source.choice(wanted)) * source.choice([-1, 1])
     return float(found * size if np.max(wanted) < 1 else found)
+
+
+def _as_image(found: Any) -> Array:
+    """Return what the user's function gives of an image as an array."""
+    image = ops.convert_to_numpy(found) if is_array_like(found) else np.empty(0)
+    if image.ndim != 3:
+        raise DataError("preprocessing_function must return an image.", expected="an array (H, W, C)", got=shown(found))
+    return image
 
 
 def _checked(subset: str) -> str:

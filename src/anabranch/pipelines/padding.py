@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 from anabranch._arguments import checked
-from anabranch._asked import shown
+from anabranch._asked import is_without_values, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError, unknown
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def pad_sequences(
             raise unknown(name, side, _SIDES, of="pad_sequences")
     kind = _dtype(dtype)
     rows = list(sequences)
-    wrong = next((row for row in rows if not isinstance(row, Sized) or isinstance(row, (str, bytes))), None)
-    if wrong is not None:
-        raise ArgumentTypeError("sequences must be sequences.", expected="lists or arrays", got=shown(wrong))
+    for row in rows:
+        if not isinstance(row, Sized) or isinstance(row, (str, bytes)) or is_without_values(row):
+            raise ArgumentTypeError("sequences must be sequences.", expected="lists or arrays", got=shown(row))
     if isinstance(value, str) and kind.kind not in "OUST":
         raise ArgumentError(
             "A string does not pad numbers.", got=f"dtype={dtype!r}, value={value!r}", repair="dtype=object for strings"
@@ -89,7 +89,7 @@ def _dtype(given: object) -> np.dtype[Any]:
         if not isinstance(given, (str, type, np.dtype)):
             raise TypeError
         return np.dtype(given)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # the latter of a class that has a dtype
         raise ArgumentTypeError(
             "dtype must be one of NumPy's.", expected="'int32', 'float32', object …", got=shown(given)
         ) from error

@@ -65,13 +65,12 @@ def _samples(dataset: object) -> Dataset[Any]:
     if isinstance(dataset, Dataset):
         return dataset
     arrays = list(dataset) if isinstance(dataset, (list, tuple)) else [dataset]
-    if not arrays or not all(map(has_shape, arrays)):
+    if not arrays or not all(has_shape(array) and array.shape for array in arrays):
         raise ArgumentTypeError(
             "dataset cannot be split.", expected="a torch Dataset, an array, or a list of arrays", got=shown(dataset)
         )
     tensors = [to_tensor(array, f"dataset[{index}]") for index, array in enumerate(arrays)]
-    lengths = {len(tensor) if tensor.ndim else 0 for tensor in tensors}
-    if len(lengths) != 1:
+    if len({len(tensor) for tensor in tensors}) != 1:
         raise DataError("Arrays of one data set have as many samples each.", got=", ".join(str(len(each)) for each in tensors))
     return TensorDataset(*tensors)
 

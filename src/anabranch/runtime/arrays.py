@@ -179,7 +179,8 @@ def as_declared(value: torch.Tensor | torch.fx.Proxy | None, declared: Tensor, g
         return _traced_cast(value, declared.dtype) if is_cast(kind, declared, graph) else value
     if value is None or not is_cast(str(value.dtype).removeprefix("torch."), declared, graph):
         return value
-    return with_mask(value.to(dtype_of(declared.dtype)), mask_of(value))
+    tensor = value if isinstance(value, torch.Tensor) else as_tensor(value)  # NumPy's, given to a model's own call
+    return with_mask(tensor.to(dtype_of(declared.dtype)), mask_of(value))
 
 
 def create(function: Callable[..., torch.Tensor], *args: object, **kwargs: object) -> torch.Tensor:

@@ -97,14 +97,14 @@ def first_array(weight: Weight) -> np.ndarray[Any, Any]:
         made = weight.initializer(weight.shape, kind, rng=rng)
     else:
         made = weight.initializer(weight.shape, dtype=weight.dtype)
-        made = made.detach().cpu().numpy() if isinstance(made, torch.Tensor) else made
     try:
+        made = made.detach().cpu().numpy() if isinstance(made, torch.Tensor) else made
         if "int" in kind and made is not None:
             check_fits(from_array(np.array(made)), getattr(torch, kind), f"The initial value of weight {weight.path!r}")
         return np.array(np.broadcast_to(np.asarray([] if made is None else made, dtype=kind), weight.shape), order="C")
     except DataError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, NotImplementedError) as error:  # the last of a tensor without values
         raise ArgumentTypeError(
             f"The initializer of weight {weight.path!r} must return an array of its shape.", expected=f"shape {weight.shape}",
             got=described(made),

@@ -188,6 +188,6 @@ def checked_name(path: Path, *, reading: bool = False) -> Path:
     if not path.name.endswith(endings):
         raise ArgumentError(
             "The name of a file of weights says how they are saved.", expected=f"a name ending in {' or '.join(endings)}",
-            got=str(path), repair=f"{path.with_suffix('').with_suffix('')}{HDF5}",
+            got=str(path), repair=f"{path.with_suffix('').with_suffix('') if path.name else path / 'model'}{HDF5}",
         )  # fmt: skip
     return path

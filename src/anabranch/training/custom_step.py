@@ -10,7 +10,7 @@ import torch
 
 from anabranch import _tree, engine, runtime
 from anabranch._arguments import is_array_like
-from anabranch._asked import shown
+from anabranch._asked import is_without_values, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError
 from anabranch.graph.binding import Rule, Slots, bind
 from anabranch.graph.call_site import warn
@@ -101,7 +101,7 @@ class CustomStep(Objective):
             )
         self._last = flat(logs)
         loss = self._last.get("loss")
-        if "loss" in self._last and not is_array_like(loss):
+        if "loss" in self._last and (not is_array_like(loss) or is_without_values(loss)):
             raise ArgumentTypeError(f"'loss' of what {step} returns must be a number.", got=shown(loss))
         if isinstance(loss, (int, float)) or (isinstance(loss, torch.Tensor) and loss.numel() == 1):
             self.loss_record.add(torch.as_tensor(loss).detach().reshape(()).float(), size)

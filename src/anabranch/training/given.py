@@ -80,6 +80,8 @@ def _is_config(value: object) -> bool:
 
 def _as_list(some: object) -> list[Any]:
     if isinstance(some, (list, tuple)):
+        if _tree.holds_itself(some):
+            raise _tree.too_deep()
         return [one for part in some for one in _as_list(part)]
     return [] if some is None else [some]
 

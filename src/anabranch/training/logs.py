@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from anabranch._arguments import is_array_like
-from anabranch._asked import shown
+from anabranch._asked import is_without_values, shown
 from anabranch._errors import ArgumentTypeError
 
 Logs = dict[str, Any]
@@ -51,7 +51,7 @@ def numbers(logs: Mapping[str, Any]) -> Logs:
     """Return logs with tensors read from the device, scalars as numbers, and nested dicts opened."""
     found = {name: _number(value) for name, value in flat(logs).items()}
     for name, value in found.items():
-        if not is_array_like(value):
+        if not is_array_like(value) or is_without_values(value):
             raise ArgumentTypeError(
                 f"{name!r} of the logs must be a number.", expected="a number or an array", got=shown(value)
             )
@@ -59,6 +59,6 @@ def numbers(logs: Mapping[str, Any]) -> Logs:
 
 
 def _number(value: object) -> object:
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, torch.Tensor) and not is_without_values(value):
         return value.item() if value.numel() == 1 else value.detach().cpu().numpy()
     return value.item() if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 else value

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from anabranch._asked import described, is_without_values
 from anabranch._errors import DtypeError, ShapeError
 from anabranch.training.moving import Mark, Mover
 
@@ -81,10 +82,8 @@ def owned(output: torch.Tensor) -> np.ndarray[Any, Any]:
 
 def numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     """Return a tensor as an array; bfloat16, which NumPy lacks, becomes float32."""
-    if tensor.is_meta:
-        raise DtypeError(
-            "An output has no values.", expected="a tensor with values", got=f"a meta tensor {tuple(tensor.shape)}"
-        )
+    if is_without_values(tensor):
+        raise DtypeError("An output has no values.", expected="a dense tensor with values", got=described(tensor))
     tensor = tensor.detach().cpu()
     array: np.ndarray[Any, Any] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
     return array

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from anabranch._arguments import to_boolean
-from anabranch._asked import shown
+from anabranch._asked import is_without_values, shown
 from anabranch._errors import ArgumentTypeError, DataError, MissingExtraError, NotReadyError
 from anabranch._frames import bound_methods
 from anabranch.models import Model, clone_model
@@ -38,6 +38,13 @@ def _named(given: object, name: str) -> dict[str, Any]:
     if given is not None and not isinstance(given, Mapping):
         raise ArgumentTypeError(f"{name} of an estimator must be a dict or None.", got=shown(given))
     return dict(given or {})
+
+
+def _check_values(*given: object) -> None:
+    """Raise where data are a tensor without values, which scikit-learn would ask for them."""
+    for value in given:
+        if is_without_values(value):
+            raise DataError("An estimator takes arrays.", got=shown(value), repair="a sparse tensor's to_dense()")
 
 
 @bound_methods
@@ -149,6 +156,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     def _validated(self, X: object, y: object) -> tuple[Array, Array | None]:  # noqa: N803
         """Return samples and targets as arrays, whose columns are noted."""
+        _check_values(X, y)
         found: tuple[Array, Array] = validate_data(self, X, y, allow_nd=True, multi_output=self._takes_tables())
         return found
 
@@ -157,6 +165,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     def _outputs(self, X: object) -> Array:  # noqa: N803
         check_is_fitted(self)
+        _check_values(X)
         X = validate_data(self, X, reset=False, allow_nd=True)  # noqa: N806
         return self.model_.predict(X, verbose=(self.fit_kwargs or {}).get("verbose", "auto"))
 

@@ -91,7 +91,7 @@ def _found(asked: Iterable[Rule], program: Program) -> list[Finding]:
 
 def _codes(given: str | Collection[str], name: str) -> tuple[str, ...]:
     codes = given.replace(",", " ").split() if isinstance(given, str) else given
-    if not isinstance(codes, Collection) or not all(isinstance(code, str) for code in codes):
+    if not isinstance(codes, (list, tuple, set, frozenset)) or not all(isinstance(code, str) for code in codes):
         raise ArgumentTypeError(f"{name} holds codes such as 'AB101'.", got=shown(given))
     for code in codes:
         if not any(known.startswith(code) for known in rules()):

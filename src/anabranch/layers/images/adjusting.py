@@ -45,7 +45,7 @@ class RandomContrast(RandomImages):
         convert=_contrast, plain=fields.listed, doc="a number, or (a, b) to draw from [1 - a, 1 + b]."
     )
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
     )
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:
@@ -70,7 +70,7 @@ class RandomBrightness(RandomImages):
         convert=settings.within(-1, 1), plain=fields.listed, doc="fractions of the range: (low, high), or ±factor."
     )
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
     )
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:

@@ -21,7 +21,7 @@ class OfColors(RandomImages):
     """A random change of colors, (B, H, W, 3), while training. Abstract."""
 
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC, kw_only=True
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC, kw_only=True
     )
     data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
@@ -158,7 +158,7 @@ class RandomInvert(RandomImages):
         doc="where the probability comes from: (low, high), or a number for (0, number).",
     )  # fmt: skip
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
     )
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
@@ -186,7 +186,7 @@ class RandomPosterization(RandomImages):
         doc="how many bits: (low, high), high excluded, or a number for (1, number).",
     )
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
     )
     data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
@@ -220,7 +220,7 @@ class Solarization(RandomImages):
         doc="the threshold, as a fraction of the range: (low, high), or a number for (0, number).",
     )  # fmt: skip
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
     )
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
@@ -261,7 +261,7 @@ class RandomColorJitter(RandomImages):
     """
 
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
     )
     brightness_factor: settings.OptionalFactorField = fields.field(
         default=None, convert=_given((-1, 1)), plain=fields.listed, doc="as ``factor`` of RandomBrightness; None: it stays."

@@ -24,7 +24,7 @@ class AutoContrast(ImageLayer):
     """
 
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
     )
 
     def change(self, images: Tensor, transformation: Transformation) -> Tensor:
@@ -44,7 +44,7 @@ class Equalization(ImageLayer):
     in_training_only = True
 
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
     )
     bins: fields.Field[int, int] = fields.integer(default=256, doc="how many groups of values there are.")
     data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
@@ -69,7 +69,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
     """
 
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
     )
     clip_limit: fields.NumberField = fields.number(
         default=4.0, doc="where a tile's histogram is cut, in multiples of its mean; 0 or less: nowhere."

@@ -34,7 +34,7 @@ class RandomSharpness(RandomImages):
         convert=settings.within(0, 1), plain=fields.listed, doc="how sharp: (low, high), or a number for (0, number)."
     )
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
     )
     data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
@@ -79,7 +79,7 @@ class RandomGaussianBlur(RandomImages):
         doc="where the standard deviations come from, in pixels: (low, high), or a number for (0, number).",
     )  # fmt: skip
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
     )
     data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
@@ -127,7 +127,7 @@ class RandomErasing(RandomImages):
         default=None, convert=_filling, plain=fields.listed, doc="the color of the rectangle; None: normal noise."
     )
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
     )
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
     data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)

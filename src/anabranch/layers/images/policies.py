@@ -61,7 +61,7 @@ class Policy(RandomImages, Moving):
     """A layer that applies others, drawn for each image, while training. Abstract."""
 
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
     )
     interpolation: settings.InterpolationField = fields.choice(
         "bilinear", "nearest", default="bilinear", doc=settings.INTERPOLATION_DOC, kw_only=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -42,6 +43,16 @@ def pair(value: object, owner: object, name: str) -> Range:
     raise ArgumentError(
         f"{name} of {type(owner).__name__} must be a pair of numbers.", expected="(low, high)", got=shown(value)
     )
+
+
+def range_of_values(value: object, owner: object, name: str) -> Range:
+    """Return the least and greatest value of images, which differ and are finite."""
+    low, high = pair(value, owner, name)
+    if not 0 < high - low < math.inf:
+        raise ArgumentError(
+            f"{name} of {type(owner).__name__} must be two different numbers.", expected="(0, 255)", got=shown(value)
+        )
+    return low, high
 
 
 def reach(factor: float | Range) -> Range:

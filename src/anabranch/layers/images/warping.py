@@ -318,7 +318,7 @@ class RandomElasticTransform(Reading):
         "reflect", "wrap", "constant", "nearest", "mirror", default="reflect", doc=settings.FILL_DOC
     )
     value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.pair, plain=fields.listed, doc=settings.RANGE_DOC
+        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
     )
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:

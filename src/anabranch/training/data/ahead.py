@@ -8,9 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
-from anabranch._asked import is_integer, shown
-from anabranch._errors import ArgumentError, ArgumentTypeError
-from anabranch._frames import bounded
+from anabranch._arguments import Several, checked
 
 T = TypeVar("T")
 
@@ -37,8 +35,8 @@ def ahead(calls: Iterable[Callable[[], T]], workers: int, size: int) -> Generato
         pool.shutdown(cancel_futures=True)
 
 
-@bounded
-def prefetch(items: Iterable[T], size: int = 2) -> Generator[T, None, None]:
+@checked
+def prefetch(items: Iterable[T], size: Several = 2) -> Generator[T, None, None]:
     """Yield what ``items`` yields, fetched by a thread up to ``size`` ahead: for a generator that waits for disk or network.
 
     The generator must not use the model, nor draw from torch's global generator, for its code runs beside the steps. One that
@@ -52,10 +50,6 @@ def prefetch(items: Iterable[T], size: int = 2) -> Generator[T, None, None]:
         >>> list(prefetch(range(3)))
         [0, 1, 2]
     """
-    if not isinstance(items, Iterable):
-        raise ArgumentTypeError("items of prefetch must be what can be iterated over.", got=shown(items))
-    if not is_integer(size) or size < 1:
-        raise ArgumentError("size of prefetch must be an integer ≥ 1.", got=shown(size))
     end = object()
     batches = iter(items)
     with contextlib.closing(ahead(itertools.repeat(lambda: next(batches, end)), 1, size)) as found:

@@ -46,6 +46,8 @@ def to_tensor(value: object, where: str) -> torch.Tensor:
     if isinstance(value, torch.Tensor):
         if value.is_complex():
             raise complex_error(where, str(value.dtype).removeprefix("torch."))
+        if value.layout is not torch.strided:
+            raise DtypeError(f"{where} is a sparse tensor.", expected="a dense one", repair=f"{where}.to_dense()")
         return value.detach()
     try:
         array = np.asarray(value)
