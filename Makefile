@@ -9,7 +9,7 @@ BIN := .venv/bin
 # make playground: the page that describes models in the browser, into site/playground.
 # make browser: the tests of pages, in a headless Chromium, which is installed where apt-get can.
 # make pictures: draw the models of tests/drawn_models.py into docs/drawings.
-# make nonsense: call every public name with wrong values, each in a process with a time limit.
+# make nonsense: call every public name with wrong values for each argument, drawn by a seed, each with a time limit.
 # make fuzz MINUTES=60 KINDS="graphs functions": compare random cases with Keras.
 # make fuzz-files INPUTS=1000000: read mutated files, at random, and as many guided by coverage.
 MINUTES ?= 5

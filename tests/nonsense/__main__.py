@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from nonsense import runner
+from nonsense.accepted import listed
 from nonsense.rooms import ROOMS
 from nonsense.values import RIGHT
 
@@ -19,6 +20,7 @@ def main() -> None:
     parser.add_argument("rooms", nargs="*", default=[*ROOMS])
     parser.add_argument("--only", default="", help="names that hold this")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--accepted", action="store_true", help="list what is accepted, by the reasons")
     parser.add_argument("--sample", type=int, help="so many cases, drawn by --seed")
     parser.add_argument("--each", type=int, help="so many values for each argument of each name, drawn by --seed")
     parser.add_argument("--seed", type=int, default=0)
@@ -38,6 +40,8 @@ def main() -> None:
             outcomes.append(each)
             if each.kind not in ("refused", "accepted") or (each.kind != "accepted" and each.value == RIGHT) or not each.clear:
                 print(f"{each.kind:8} {each.name}({each.argument}={each.value}): {each.error}", flush=True)
+    if asked.accepted:
+        print(listed([(e.name, e.argument, e.value) for e in outcomes if e.kind == "accepted" and e.value != RIGHT]))
     if asked.json:
         asked.json.write_text(json.dumps([asdict(each) for each in outcomes]))
     print(runner.summed(outcomes), file=sys.stderr)

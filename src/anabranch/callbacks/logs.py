@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,12 +25,10 @@ def _path(value: Any, owner: object, name: str) -> Path:
         raise ArgumentTypeError(f"{name} must be a path.", got=repr(value)[:120]) from error
 
 
-def _separator(value: Any, owner: object, name: str) -> str:
-    try:
-        csv.writer(io.StringIO(), delimiter=value)
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(f"{name} must be one character.", expected="',', ';' or '\\t'", got=shown(value)) from error
-    return str(value)
+def _separator(value: object, owner: object, name: str) -> str:
+    if not isinstance(value, str) or len(value) != 1 or value in "\r\n\0":
+        raise ArgumentError(f"{name} must be one character.", expected="',', ';' or '\\t'", got=shown(value))
+    return value
 
 
 class CSVLogger(Configured):

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 
 from anabranch import config, initializers, runtime
-from anabranch._arguments import checked
+from anabranch._arguments import can_be_iterated, checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, ShapeError
 from anabranch._frames import bound_methods
@@ -309,8 +309,11 @@ class OneByOne:
             [-0.5, -0.5]
         """
         optimizer = cast("Updating", self)
+        weights = list(var_list) if can_be_iterated(var_list) else []
+        if not can_be_iterated(var_list) or not all(isinstance(weight, Weight) for weight in weights):
+            raise ArgumentTypeError("Expected weights.", expected="model.trainable_weights", got=shown(var_list))
         if optimizer.use_ema:
-            optimizer._averages_.put([cast("torch.nn.Parameter", weight.value) for weight in var_list])
+            optimizer._averages_.put([cast("torch.nn.Parameter", weight.value) for weight in weights])
 
     def _load_added_(self, values: Sequence[torch.Tensor]) -> None:
         if len(values) != len(self._added_):

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -496,9 +496,9 @@ def _shift(wanted: Range, size: int, source: Source) -> float:
     return float(found * size if np.max(wanted) < 1 else found)
 
 
-def _as_image(found: Any) -> Array:
+def _as_image(found: object) -> Array:
     """Return what the user's function gives of an image as an array."""
-    image = ops.convert_to_numpy(found) if is_array_like(found) else np.empty(0)
+    image = ops.convert_to_numpy(cast("Array", found)) if is_array_like(found) else np.empty(0)
     if image.ndim != 3:
         raise DataError("preprocessing_function must return an image.", expected="an array (H, W, C)", got=shown(found))
     return image

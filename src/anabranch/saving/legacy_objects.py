@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from anabranch import _custom_objects, registry
+from anabranch._arguments import checked
 from anabranch._asked import method, name_of, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
-from anabranch._frames import bounded
 from anabranch.registry import Json
 
 _NESTED = "__passive_serialization__"  # marks an object inside a config
 
 
-@bounded
+@checked
 def serialize_keras_object(instance: object) -> Json:
     """Return an object as ``{"class_name", "config"}``, a function as its name; ``saving.serialize_keras_object`` says more.
 
@@ -47,7 +47,7 @@ def _inside(value: Any) -> Json:
     return serialize_keras_object(value) if callable(value) and name_of(value) else value
 
 
-@bounded
+@checked
 def deserialize_keras_object(
     identifier: Json,
     module_objects: Mapping[str, object] | None = None,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from anabranch import _tree, layers, registry, saving
-from anabranch._arguments import Several, checked, guarded
+from anabranch._arguments import Finite, Several, checked, guarded
 from anabranch._asked import has_shape, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError, unknown
 from anabranch._frames import bound_methods
@@ -43,6 +43,7 @@ class Feature:
         return {"dtype": self.dtype, "preprocessor": layer, "output_mode": self.output_mode}
 
     @classmethod
+    @checked
     def from_config(cls, config: Mapping[str, Any]) -> Feature:
         """Make it of what ``get_config`` returned."""
         layer = config["preprocessor"]
@@ -160,6 +161,7 @@ class FeatureSpace(LayerHolder):
     # Types of columns
 
     @classmethod
+    @checked
     def cross(cls, feature_names: Sequence[str], crossing_dim: int, output_mode: str = "one_hot") -> Cross:
         """Return columns that are crossed.
 
@@ -175,6 +177,7 @@ class FeatureSpace(LayerHolder):
         return Cross(feature_names, crossing_dim, output_mode)
 
     @classmethod
+    @checked
     def feature(cls, dtype: str, preprocessor: Layer, output_mode: str) -> Feature:
         """Return a column that goes through a layer of your own.
 
@@ -190,7 +193,8 @@ class FeatureSpace(LayerHolder):
         return Feature(dtype, preprocessor, output_mode)
 
     @classmethod
-    def float_rescaled(cls, scale: builtins.float = 1.0, offset: builtins.float = 0.0, name: str | None = None) -> Feature:
+    @checked
+    def float_rescaled(cls, scale: Finite = 1.0, offset: Finite = 0.0, name: str | None = None) -> Feature:
         """Return a column of numbers, scaled and shifted.
 
         Args:
@@ -205,6 +209,7 @@ class FeatureSpace(LayerHolder):
         return Feature("float32", layers.Rescaling(scale, offset, name=_named(name)), "float")
 
     @classmethod
+    @checked
     def float_normalized(cls, name: str | None = None) -> Feature:
         """Return a column of numbers, standardized by the mean and variance that ``adapt`` finds.
 
@@ -218,6 +223,7 @@ class FeatureSpace(LayerHolder):
         return Feature("float32", layers.Normalization(name=_named(name)), "float")
 
     @classmethod
+    @checked
     def float_discretized(
         cls, num_bins: int | None, bin_boundaries: Sequence[builtins.float] | None = None, output_mode: str = "one_hot",
         name: str | None = None,
@@ -238,6 +244,7 @@ class FeatureSpace(LayerHolder):
         return Feature("float32", made, output_mode)
 
     @classmethod
+    @checked
     def integer_categorical(
         cls, max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: str = "one_hot", name: str | None = None
     ) -> Feature:
@@ -257,6 +264,7 @@ class FeatureSpace(LayerHolder):
         return Feature("int32", made, output_mode)
 
     @classmethod
+    @checked
     def string_categorical(
         cls, max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: str = "one_hot", name: str | None = None
     ) -> Feature:
@@ -276,6 +284,7 @@ class FeatureSpace(LayerHolder):
         return Feature("string", made, output_mode)
 
     @classmethod
+    @checked
     def string_hashed(cls, num_bins: int, output_mode: str = "one_hot", name: str | None = None) -> Feature:
         """Return a column of strings, hashed into bins.
 
@@ -291,6 +300,7 @@ class FeatureSpace(LayerHolder):
         return Feature("string", layers.Hashing(num_bins, name=_named(name)), output_mode)
 
     @classmethod
+    @checked
     def integer_hashed(cls, num_bins: int, output_mode: str = "one_hot", name: str | None = None) -> Feature:
         """Return a column of integers, hashed into bins.
 
@@ -306,6 +316,7 @@ class FeatureSpace(LayerHolder):
         return Feature("int32", layers.Hashing(num_bins, name=_named(name)), output_mode)
 
     @classmethod
+    @checked
     def float(cls, name: str | None = None) -> Feature:
         """Return a column of numbers as they are.
 
@@ -469,6 +480,7 @@ class FeatureSpace(LayerHolder):
         }  # fmt: skip
 
     @classmethod
+    @checked
     def from_config(cls, config: dict[str, Any]) -> FeatureSpace:
         """Make it of what ``get_config`` returned; what it has learned of a table is in a file alone.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from anabranch import runtime
-from anabranch._arguments import checked
+from anabranch._arguments import Several, checked
 from anabranch._asked import is_number, method, shown
 from anabranch._errors import ArgumentError, DataError, NotReadyError
 from anabranch.graph import Shape
@@ -145,7 +145,8 @@ class Discretization(FieldLayer):
         vars(self)[":bin_boundaries"] = boundaries
         self._note_change_()
 
-    def adapt(self, data: object, steps: int | None = None) -> None:
+    @checked
+    def adapt(self, data: object, steps: Several | None = None) -> None:
         """Compute the boundaries from data: quantiles, of a summary that stays small however much data there is.
 
         Args:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from anabranch import _tree, registry, runtime
-from anabranch._arguments import checked
+from anabranch._arguments import Several, checked
 from anabranch._asked import has_shape, is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, ShapeError, unknown
 from anabranch.graph import Shape, Spec
@@ -182,7 +182,8 @@ class TextVectorization(OnHost):
         """
         return self._lookup_layer.vocabulary_size()
 
-    def adapt(self, data: object, batch_size: int | None = None, steps: int | None = None) -> None:
+    @checked
+    def adapt(self, data: object, batch_size: int | None = None, steps: Several | None = None) -> None:
         """Learn the vocabulary from texts: words by how often they are there, equal ones from high to low.
 
         Args:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from anabranch import _tree, runtime
-from anabranch._arguments import checked
+from anabranch._arguments import Several, checked
 from anabranch._asked import has_shape, is_without_values, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, FileFormatError, NotReadyError
 from anabranch._files import reached
@@ -273,7 +273,8 @@ class IndexLookup(FieldLayer):
 
     # Learning it
 
-    def adapt(self, data: object, steps: int | None = None) -> None:
+    @checked
+    def adapt(self, data: object, steps: Several | None = None) -> None:
         """Learn the vocabulary from data: its tokens by how often they are there, equal ones from high to low.
 
         Args:
