@@ -97,7 +97,6 @@ CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "loss": (("y_true", "y_pred"), ()),
     "metric": (("y_true", "y_pred"), ()),
     "loss or metric": (("y_true", "y_pred"), ()),
-    "selector": (("layer",), ()),
 }
 """How the library calls functions that are given in the place of an object: what by position, what by name."""
 

@@ -64,13 +64,11 @@ def serialize(obj: Any) -> Json:
     if obj is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
     kind = type(obj)
-    has_config, has_values = method(kind, "get_config"), method(obj, "tolist")  # values: NumPy's and torch's
+    has_config, has_values = method(kind, "get_config"), not is_without_values(obj) and method(obj, "tolist")
     plain = has_config or (is_from(obj, PACKAGE) if name_of(obj) else has_values and not obj.shape)
     if not plain and (beside := carried(obj)):
         return beside
     if has_values:
-        if is_without_values(obj):
-            raise ArgumentTypeError("A sparse tensor, or one on the device 'meta', cannot become JSON.", got=shown(obj))
         values, dtype = obj.tolist(), str(obj.dtype).removeprefix("torch.")
         return {"class_name": "__numpy__", "config": {"value": values, "dtype": dtype}} if obj.shape else values
     if has_config:

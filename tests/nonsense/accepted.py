@@ -136,12 +136,12 @@ RULES = (
         r"(.*\.scale_loss\(loss\)|applications\..*preprocess_input\(x\))",
     ),
     Rule("read where what is asked depends on it", (), r"metrics\.get\(output_shape\)"),
-    Rule("a tensor stands for its dtype and device, as in torch", ("a sparse tensor",), r".*\.to\(dtype\)"),
+    Rule("a tensor gives its dtype and device, as in torch", ("a sparse tensor",), r".*\.to\(dtype\)"),
     Rule("outputs without a target or weight", ("[None]",), r".*\((y|sample_weight|loss|metrics|weighted_metrics)\)"),
     Rule("tables learn from texts and batches of any kind", (), r"(layers\.\w+|utils\.FeatureSpace)\.adapt\((data|dataset)\)"),
     Rule("shapes of several inputs, and sizes that are not known", ("[None]", "[[1], [2, 3]]"), r".*\((input_)?shape\)"),
     Rule(
-        "a dict stands for its parts",
+        "a dict is taken for its parts",
         ("{'a': 1}",),
         r".*(add_object\(weights|add_weights\(weights|\(vocabulary"
         r"|add_loss\(loss).*",

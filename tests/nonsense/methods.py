@@ -92,7 +92,9 @@ def states() -> Iterator[Target]:
     yield function("random.SeedGenerator.from_config", ab.random.SeedGenerator.from_config, lambda: {"config": {"seed": 3}})
     yield method("metrics.Metric.stateless_result", ab.metrics.Mean, lambda: {"metric_variables": [1.0, 2.0]})
     yield method(
-        "metrics.Metric.stateless_update_state", ab.metrics.BinaryIoU, lambda: {"metric_variables": [np.zeros((2, 2))]}
+        "metrics.Metric.stateless_update_state",
+        ab.metrics.BinaryIoU,
+        lambda: {"metric_variables": [np.zeros((2, 2))], "y_true": [1], "y_pred": [0.5]},
     )
     yield method("callbacks.Callback.set_params", hooks.EarlyStopping, lambda: {"params": {"epochs": 1}})
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from anabranch import _tree
-from anabranch._arguments import check_called_as
+from anabranch._asked import parameters_of, shown, takes_any
 from anabranch._errors import ArgumentError, ArgumentTypeError, GraphError, unknown
 from anabranch.graph.clues import NothingSelected, explained
 from anabranch.graph.graph import Graph
@@ -199,7 +199,8 @@ def matcher(selector: Selector) -> Callable[[str, Operation], bool]:
     if isinstance(selector, Operation):
         return lambda path, operation: operation is selector
     if callable(selector):
-        check_called_as(selector, "selector")
+        if not takes_any(selector) and not parameters_of(selector):
+            raise ArgumentTypeError("A predicate that selects layers is called as f(layer).", got=shown(selector))
         return lambda path, operation: bool(selector(operation))
     raise ArgumentTypeError(
         "Layers are selected by a path, a pattern, a type, a layer, a predicate, or a list of these.",
