@@ -106,6 +106,14 @@ RULES = (
         r"|add_weight|add_variable|add_optimizer_variables|add_variable_from_reference|swap_activation|…=)\(.*\)",
     ),
     Rule(
+        "a layer is a function of a tensor",
+        CALLED,
+        r".*\(\w*(activation|constraint|regularizer|initializer|function|fn)\)",
+    ),
+    Rule("a symbolic number, known when the graph runs", ("a symbol",), r"(ops|layers)\..* of a symbol.*|ops\..*"),
+    Rule("bytes are a row of integers", ("b'a'",), r"ops\..*"),
+    Rule("images of whatever numbers", ("an array of objects",), r".*\.standardize\(x\)"),
+    Rule(
         "selectors: classes and layers, and patterns which may fit nothing",
         (*CALLED, *TEXTS, "['a']"),
         r"Model\.(select|tap|between)\(.*\)",

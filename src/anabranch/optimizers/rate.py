@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias
 
 from anabranch import registry
-from anabranch._asked import shown
+from anabranch._asked import is_number, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._fields import REQUIRED, Field
 from anabranch.optimizers.schedules import LearningRateSchedule
@@ -136,11 +136,11 @@ def rate_field(default: Any = REQUIRED, *, optional: bool = False) -> Any:
                 raise ArgumentTypeError(f"{name} must be a number or a schedule.", got=shown(value))
             return found  # type: ignore[no-any-return]  # a schedule or a function
         try:
-            rate = math.nan if isinstance(value, (str, bool)) else float(value)
+            rate = float(value) if is_number(value) else math.nan
         except (TypeError, ValueError):
             rate = math.nan
         kind = owner.__name__ if isinstance(owner, type) else type(owner).__name__
-        if isinstance(value, (str, bool)) or (math.isnan(rate) and not isinstance(value, float)):
+        if math.isnan(rate) and not isinstance(value, float):
             raise ArgumentTypeError(
                 f"{name} of {kind} must be a number or a schedule.", got=repr(value)[:120], repair="for instance 1e-3"
             )
