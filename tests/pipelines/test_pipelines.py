@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import wave
 from pathlib import Path
 from typing import Any
@@ -279,3 +280,40 @@ def test_windows_over_a_series(length: int, stride: int, rate: int, start: int, 
 def test_windows_that_do_not_fit(wrong: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError):
         utils.timeseries_dataset_from_array(np.arange(20), None, **{"sequence_length": 3, **wrong})
+
+
+def _halved(x: Any) -> Any:
+    return x / 2
+
+
+def _even(x: Any) -> bool:
+    return bool(x % 2 == 0)
+
+
+def test_pipelines_go_to_other_processes(tmp_path: Path) -> None:
+    """With every step of theirs, as a DataLoader with workers sends them; the elements of a pass are the same there."""
+    numbers = Pipeline.range(12)
+    steps = [
+        numbers.map(_halved), numbers.map(_halved, num_parallel_calls=2), numbers.filter(_even), numbers.batch(5, True),
+        numbers.batch(4).unbatch(), numbers.prefetch(2), numbers.cache(), numbers.take(3), numbers.skip(3), numbers.take(-1),
+        numbers.shuffle(4, seed=3), numbers.repeat(2), numbers.concatenate(numbers), Pipeline.zip((numbers, numbers)),
+        numbers.enumerate(2), Pipeline.from_tensor_slices(np.arange(4)),
+        ab.utils.timeseries_dataset_from_array(np.arange(9.0), np.arange(9.0), 3, shuffle=True, seed=1),
+    ]  # fmt: skip
+    for pipeline in steps:
+        again = pickle.loads(pickle.dumps(pipeline))
+        assert str(list(again)) == str(list(pipeline))
+        assert again.cardinality() == pipeline.cardinality()
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            ab.utils.save_img(str(tmp_path / label / f"{number}.png"), np.full((4, 4, 3), 40.0 * number + ord(label)))
+    settings: Any = {"image_size": (6, 6), "batch_size": 2, "seed": 1, "verbose": False}
+    images = ab.utils.image_dataset_from_directory(tmp_path, **settings)
+    plain = ab.utils.image_dataset_from_directory(tmp_path, label_mode=None, **settings)
+    changed = plain.map(ab.layers.Pipeline([ab.layers.Rescaling(0.5), ab.layers.CenterCrop(4, 4)]))
+    loader = torch.utils.data.DataLoader(changed, batch_size=None, num_workers=1, multiprocessing_context="spawn")
+    means = sorted(round(float(x.mean())) for batch in loader for x in batch)
+    assert means == sorted(round(float(x.mean())) for batch in changed for x in batch)
+    assert len(means) == 6
+    assert pickle.loads(pickle.dumps(images)).class_names == ["a", "b"]

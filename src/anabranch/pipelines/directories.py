@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import wave
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +78,7 @@ def image_dataset_from_directory(
     resize(torch.zeros(1, 2, 2, 1))  # what it refuses is refused now
     first = config.check_data_format(data_format) == "channels_first"
 
-    def read(path: str) -> torch.Tensor:
-        picture = _images.load_img(path, color_mode)
-        pixels: torch.Tensor = resize(torch.from_numpy(np.array(_images.img_to_array(picture, "channels_last", "float32"))))
-        return pixels.permute(2, 0, 1) if first else pixels
-
+    read = functools.partial(_picture, color_mode=color_mode, resize=resize, first=first)
     request = Request(
         directory, labels, label_mode, class_names, batch_size, shuffle, seed, validation_split, subset, follow_links, verbose
     )
@@ -121,13 +117,7 @@ def text_dataset_from_directory(
         >>> texts.tolist(), labels.tolist()
         (['a bad film', 'a good film'], [0, 1])
     """
-
-    def read(path: str) -> str:
-        try:
-            return Path(path).read_text(encoding="utf-8", errors="replace")[:max_length]
-        except OSError as error:
-            raise FileError.of(error, f"{path} cannot be read.", got=error.strerror) from error
-
+    read = functools.partial(_text, max_length=max_length)
     request = Request(
         directory, labels, label_mode, class_names, batch_size, shuffle, seed, validation_split, subset, follow_links, verbose
     )
@@ -176,13 +166,28 @@ def audio_dataset_from_directory(
     if sampling_rate is not None and sampling_rate < 1:
         raise ArgumentError("sampling_rate must be ≥ 1.", got=shown(sampling_rate))
 
-    def read(path: str) -> torch.Tensor:
-        return _fitted(_sound(path, sampling_rate), output_sequence_length)
-
+    read = functools.partial(_fitted_sound, rate=sampling_rate, length=output_sequence_length)
     request = Request(
         directory, labels, label_mode, class_names, batch_size, shuffle, seed, validation_split, subset, follow_links, verbose
     )
     return pipelines(request, (".wav",), read, _padded)
+
+
+def _picture(path: str, color_mode: str, resize: Callable[[torch.Tensor], torch.Tensor], first: bool) -> torch.Tensor:
+    picture = _images.load_img(path, color_mode)
+    pixels = resize(torch.from_numpy(np.array(_images.img_to_array(picture, "channels_last", "float32"))))
+    return pixels.permute(2, 0, 1) if first else pixels
+
+
+def _text(path: str, max_length: int | None) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")[:max_length]
+    except OSError as error:
+        raise FileError.of(error, f"{path} cannot be read.", got=error.strerror) from error
+
+
+def _fitted_sound(path: str, rate: int | None, length: int | None) -> torch.Tensor:
+    return _fitted(_sound(path, rate), length)
 
 
 def _sound(path: str, rate: int | None) -> torch.Tensor:

@@ -64,6 +64,13 @@ class Flow(PyDataset):
         self._save = save
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what goes to another process: all but the lock."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+
     def reset(self) -> None:
         """Begin the next pass of ``next`` with the first batch."""
         self.batch_index = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -179,21 +180,21 @@ def _pipeline(
     files: Files, request: Request, seed: int, read: Callable[[str], Any], stack: Callable[[list[Any]], Any] | None
 ) -> Pipeline:
     labels = None if files.labels is None else encoded(files.labels, request.label_mode, len(files.names or ()))
-
-    def elements() -> Iterator[Any]:
-        return iter(zip(files.paths, labels, strict=True) if labels is not None else files.paths)
-
-    def read_both(path: str, label: torch.Tensor | None = None) -> Element:
-        return read(path) if label is None else (read(path), label)
-
-    found = Pipeline(elements, len(files.paths))
+    begin: Callable[[], Iterator[Any]] = functools.partial(iter, files.paths)
+    if labels is not None:
+        begin = functools.partial(zip, files.paths, labels, strict=True)
+    found = Pipeline(begin, len(files.paths))
     if request.shuffle:
         found = found.shuffle(len(files.paths), seed)
-    found = found.map(read_both, num_parallel_calls=AUTOTUNE)
+    found = found.map(functools.partial(_read_both, read), num_parallel_calls=AUTOTUNE)
     if request.batch_size is not None:
         found = found.batch(request.batch_size) if stack is None else found.grouped(request.batch_size, stack)
     found.class_names, found.file_paths = files.names, list(files.paths)
     return found
+
+
+def _read_both(read: Callable[[str], Any], path: str, label: torch.Tensor | None = None) -> Element:
+    return read(path) if label is None else (read(path), label)
 
 
 def encoded(labels: np.ndarray[Any, Any], mode: str | None, classes: int) -> torch.Tensor:

@@ -16,7 +16,8 @@ from anabranch._arguments import checked
 from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
 from anabranch._frames import bound_methods
-from anabranch.training.data.ahead import ahead, prefetch
+from anabranch.pipelines import passes
+from anabranch.training.data.ahead import prefetch
 from anabranch.training.data.arrays import to_tensor
 from anabranch.training.data.batched import Batched
 
@@ -72,7 +73,7 @@ class Pipeline(Batched):
         if len(lengths) != 1:
             raise DataError("Arrays of one data set have as many samples each.", got=shown(sorted(lengths)))
         count = lengths.pop()
-        return cls(lambda: (_row(nest, index) for index in range(count)), count)
+        return cls(functools.partial(passes.rows, nest, count), count)
 
     @classmethod
     def range(cls, stop: int) -> Pipeline:
@@ -85,7 +86,7 @@ class Pipeline(Batched):
             >>> len(Pipeline.range(3))
             3
         """
-        return cls(lambda: (torch.tensor(index) for index in range(stop)), stop)
+        return cls(functools.partial(map, torch.tensor, range(stop)), stop)
 
     def __iter__(self) -> Iterator[Any]:
         """Begin a pass."""
@@ -129,16 +130,7 @@ class Pipeline(Batched):
             >>> list(Pipeline.range(3).map(lambda x: x + 1, num_parallel_calls=2))
             [tensor(1), tensor(2), tensor(3)]
         """
-
-        def called(item: Element) -> Element:
-            return map_func(*item) if isinstance(item, tuple) else map_func(item)
-
-        threads = _threads(num_parallel_calls)
-        if not threads:
-            return self._then(lambda items: map(called, items), self._length)
-        return self._then(
-            lambda items: ahead((functools.partial(called, item) for item in items), threads, 2 * threads), self._length
-        )
+        return self._then(passes.mapped, self._length, function=map_func, threads=_threads(num_parallel_calls))
 
     @checked
     def filter(self, predicate: Callable[..., Any]) -> Pipeline:
@@ -151,10 +143,7 @@ class Pipeline(Batched):
             >>> list(Pipeline.range(4).filter(lambda x: x % 2 == 0))
             [tensor(0), tensor(2)]
         """
-        return self._then(
-            lambda items: (item for item in items if bool(predicate(*item) if isinstance(item, tuple) else predicate(item))),
-            None,
-        )
+        return self._then(passes.filtered, None, predicate=predicate)
 
     @checked
     def batch(
@@ -193,15 +182,10 @@ class Pipeline(Batched):
         """
         _check_count("batch_size", batch_size)
 
-        def batches(items: Iterator[Any]) -> Iterator[Any]:
-            while rows := list(itertools.islice(items, batch_size)):
-                if len(rows) == batch_size or not drop_remainder:
-                    yield stack(rows)
-
         length = self._length
         if length is not None and length >= 0:
             length = length // batch_size if drop_remainder else -(-length // batch_size)
-        found = self._then(batches, length)
+        found = self._then(passes.grouped, length, size=batch_size, stack=stack, drop_remainder=drop_remainder)
         found.batch_size = batch_size
         return found
 
@@ -212,14 +196,7 @@ class Pipeline(Batched):
             >>> list(Pipeline.range(3).batch(2).unbatch())
             [tensor(0), tensor(1), tensor(2)]
         """
-
-        def rows(items: Iterator[Any]) -> Iterator[Any]:
-            for item in items:
-                count = len(next(iter(_tree.leaves(item))))
-                for index in range(count):
-                    yield _row(item, index)
-
-        return self._then(rows, None)
+        return self._then(passes.ungrouped, None)
 
     @checked
     def prefetch(self, buffer_size: int = AUTOTUNE) -> Pipeline:
@@ -234,9 +211,9 @@ class Pipeline(Batched):
         """
         size = 2 if buffer_size == AUTOTUNE else buffer_size
         if not size:
-            return self._then(lambda items: items, self._length)
+            return self._then(iter, self._length)
         _check_count("buffer_size", size)
-        return self._then(lambda items: prefetch(items, size), self._length)
+        return self._then(prefetch, self._length, size=size)
 
     @checked
     def cache(self, filename: str = "") -> Pipeline:
@@ -250,22 +227,7 @@ class Pipeline(Batched):
             >>> list(numbers) == list(numbers)
             True
         """
-        saved: list[Any] = []
-        whole = False
-
-        def elements() -> Iterator[Any]:
-            nonlocal whole
-            if whole:
-                yield from saved
-                return
-            found = []
-            for item in self:
-                found.append(item)
-                yield item
-            saved[:] = found
-            whole = True
-
-        return self._with(elements, self._length)
+        return self._with(passes.Cached(self), self._length)
 
     @checked
     def take(self, count: int) -> Pipeline:
@@ -279,10 +241,10 @@ class Pipeline(Batched):
             [tensor(0)]
         """
         if count < 0:
-            return self._then(lambda items: items, self._length)
+            return self._then(iter, self._length)
         known = self._length is not None
         length = count if self._length == INFINITE else min(count, self._length or 0) if known else None
-        return self._then(lambda items: itertools.islice(items, count), length)
+        return self._then(passes.part, length, start=0, stop=count)
 
     @checked
     def skip(self, count: int) -> Pipeline:
@@ -296,7 +258,7 @@ class Pipeline(Batched):
             [tensor(2)]
         """
         length = self._length if self._length in (None, INFINITE) else max(0, (self._length or 0) - count)
-        return self._then(lambda items: itertools.islice(items, count, None), length)
+        return self._then(passes.part, length, start=count, stop=None)
 
     @checked
     def shuffle(self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool = True) -> Pipeline:
@@ -312,19 +274,8 @@ class Pipeline(Batched):
             [0, 1, 2]
         """
         _check_count("buffer_size", buffer_size)
-        passes = itertools.count()
         first = config.seed() if seed is None else int(seed)
-
-        def shuffled(items: Iterator[Any]) -> Iterator[Any]:
-            draw = np.random.default_rng([abs(first) % 2**63, next(passes) if reshuffle_each_iteration else 0])
-            waiting = list(itertools.islice(items, buffer_size))
-            for item in items:
-                index = int(draw.integers(len(waiting)))
-                found, waiting[index] = waiting[index], item
-                yield found
-            yield from (waiting[index] for index in draw.permutation(len(waiting)))
-
-        return self._then(shuffled, self._length)
+        return self._then(passes.Shuffled(buffer_size, first, anew=reshuffle_each_iteration), self._length)
 
     @checked
     def repeat(self, count: int | None = None) -> Pipeline:
@@ -340,17 +291,7 @@ class Pipeline(Batched):
         endless = count is None or count < 0
         times = count or 0
         length = INFINITE if endless else self._length if self._length in (None, INFINITE) else (self._length or 0) * times
-
-        def elements() -> Iterator[Any]:
-            for _ in itertools.count() if endless else range(times):
-                empty = True
-                for item in self:
-                    empty = False
-                    yield item
-                if empty:
-                    return
-
-        return self._with(elements, length)
+        return self._with(functools.partial(passes.repeated, self, None if endless else times), length)
 
     @checked
     def enumerate(self, start: int = 0) -> Pipeline:
@@ -363,7 +304,7 @@ class Pipeline(Batched):
             >>> [index for index, _ in Pipeline.range(2).enumerate()]
             [0, 1]
         """
-        return self._then(lambda items: enumerate(items, start), self._length)
+        return self._then(enumerate, self._length, start=start)
 
     @checked
     def concatenate(self, dataset: Iterable[Any]) -> Pipeline:
@@ -380,7 +321,7 @@ class Pipeline(Batched):
             dataset.cardinality() if isinstance(dataset, Pipeline) else len(dataset) if isinstance(dataset, Sized) else UNKNOWN
         )
         known = self._length is not None and self._length >= 0 and other >= 0
-        return self._with(lambda: itertools.chain(self, dataset), (self._length or 0) + other if known else None)
+        return self._with(functools.partial(itertools.chain, self, dataset), (self._length or 0) + other if known else None)
 
     @staticmethod
     def zip(datasets: tuple[Iterable[Any], ...]) -> Pipeline:
@@ -396,7 +337,7 @@ class Pipeline(Batched):
         lengths = [each.cardinality() if isinstance(each, Pipeline) else UNKNOWN for each in datasets]
         known = [each for each in lengths if each >= 0]
         length = min(known) if known and UNKNOWN not in lengths else None
-        return Pipeline(lambda: zip(*datasets, strict=False), length)
+        return Pipeline(functools.partial(zip, *datasets, strict=False), length)
 
     def as_numpy_iterator(self) -> Iterator[Any]:
         """Yield the elements with NumPy arrays in the place of tensors.
@@ -408,17 +349,15 @@ class Pipeline(Batched):
         for item in self:
             yield _tree.map_leaves(lambda leaf: leaf.numpy(force=True) if isinstance(leaf, torch.Tensor) else leaf, item)
 
-    def _then(self, after: Callable[[Iterator[Any]], Iterator[Any]], length: int | None) -> Pipeline:
-        return self._with(lambda: after(iter(self)), length)
+    def _then(self, after: Callable[..., Iterator[Any]], length: int | None, **settings: object) -> Pipeline:
+        """Return a pipeline of what a function, with these settings, makes of a pass."""
+        function = functools.partial(after, **settings) if settings else after
+        return self._with(functools.partial(passes.then, self, function), length)
 
     def _with(self, elements: Elements, length: int | None) -> Pipeline:
         found = Pipeline(elements, length)
         found.class_names, found.file_paths = self.class_names, self.file_paths
         return found
-
-
-def _row(nest: Element, index: int) -> Element:
-    return _tree.map_leaves(lambda leaf: leaf[index], nest)
 
 
 def stacked(rows: list[Any]) -> Element:

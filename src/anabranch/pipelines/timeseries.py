@@ -77,28 +77,43 @@ def timeseries_dataset_from_array(
         )  # fmt: skip
     starts = torch.arange(0, count, sequence_stride)
     steps = torch.arange(0, sequence_length * sampling_rate, sampling_rate)
-    first, passes = config.seed() if seed is None else int(seed), iter(range(2**62))
+    first = config.seed() if seed is None else int(seed)
     size = 1 if batch_size is None else batch_size
     if size < 1:
         raise ArgumentError("batch_size must be ≥ 1.", got=shown(batch_size))
-
-    def batches() -> Iterator[Any]:
-        order = starts
-        if shuffle:
-            draw = np.random.default_rng([abs(first) % 2**63, next(passes)])
-            order = starts[torch.from_numpy(draw.permutation(len(starts)))]
-        for at in range(0, len(order), size):
-            begin = order[at : at + size]
-            windows = series[begin[:, None] + steps]
-            batch = windows if wanted is None else (windows, wanted[begin])
-            if batch_size is not None:
-                yield batch
-            else:
-                yield batch[0] if wanted is None else (batch[0][0], batch[1][0])
-
+    batches = _Batches(series, wanted, starts, steps, batch_size, first if shuffle else None)
     found = Pipeline(batches, -(-len(starts) // size))
     found.batch_size = batch_size
     return found
+
+
+class _Batches:
+    """Batches of windows, and of targets where there are any; ``seed``: that of the order, which each pass draws anew."""
+
+    def __init__(
+        self, series: torch.Tensor, wanted: torch.Tensor | None, starts: torch.Tensor, steps: torch.Tensor,
+        batch_size: int | None, seed: int | None,
+    ) -> None:  # fmt: skip
+        self.series, self.wanted, self.starts, self.steps = series, wanted, starts, steps
+        self.batch_size, self.seed = batch_size, seed
+        self.passes = 0
+
+    def __call__(self) -> Iterator[Any]:
+        """Begin a pass."""
+        order = self.starts
+        if self.seed is not None:
+            draw = np.random.default_rng([abs(self.seed) % 2**63, self.passes])
+            self.passes += 1
+            order = order[torch.from_numpy(draw.permutation(len(order)))]
+        size = self.batch_size or 1
+        for at in range(0, len(order), size):
+            begin = order[at : at + size]
+            windows = self.series[begin[:, None] + self.steps]
+            batch = windows if self.wanted is None else (windows, self.wanted[begin])
+            if self.batch_size is not None:
+                yield batch
+            else:
+                yield batch[0] if self.wanted is None else (batch[0][0], batch[1][0])
 
 
 def _check(series: torch.Tensor, length: int, stride: int, rate: int, start: int | None, end: int | None) -> None:
