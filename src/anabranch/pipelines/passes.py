@@ -5,20 +5,23 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from anabranch import _tree
 from anabranch.training.data.ahead import ahead
 
+Element: TypeAlias = Any
+"""What a pipeline yields: a tensor, an array, a string, or a nest of these."""
 
-def row(nest: Any, index: int) -> Any:
+
+def row(nest: Element, index: int) -> Element:
     """Return one sample of a nest of arrays."""
     return _tree.map_leaves(lambda leaf: leaf[index], nest)
 
 
-def rows(nest: Any, count: int) -> Iterator[Any]:
+def rows(nest: Element, count: int) -> Iterator[Any]:
     """Yield the samples of a nest of arrays."""
     return (row(nest, index) for index in range(count))
 
@@ -28,7 +31,7 @@ def then(before: Iterable[Any], after: Callable[[Iterator[Any]], Iterator[Any]])
     return after(iter(before))
 
 
-def called(function: Callable[..., Any], item: Any) -> Any:
+def called(function: Callable[..., Any], item: Element) -> Element:
     """Call a function with an element: the parts of a tuple are its arguments."""
     return function(*item) if isinstance(item, tuple) else function(item)
 

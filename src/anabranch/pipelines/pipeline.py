@@ -6,7 +6,7 @@ import collections
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError
 from anabranch._frames import bound_methods
 from anabranch.pipelines import passes
+from anabranch.pipelines.passes import Element as Element
 from anabranch.training.data.ahead import prefetch
 from anabranch.training.data.arrays import to_tensor
 from anabranch.training.data.batched import Batched
@@ -24,8 +25,6 @@ from anabranch.training.data.batched import Batched
 AUTOTUNE = -1
 """As many threads as there are processors, or as many elements ahead as that needs: what ``tf.data.AUTOTUNE`` is."""
 UNKNOWN, INFINITE = -2, -1
-Element: TypeAlias = Any
-"""What a pipeline yields: a tensor, an array, a string, or a nest of these."""
 Elements = Callable[[], Iterator[Element]]
 
 
