@@ -32,7 +32,8 @@ def model_of(optimizer: Any = "sgd", loss: Any = "sparse_categorical_crossentrop
 
 
 def decided(model: Any) -> Any:
-    return capture.training_decision(model, model._compiled_, engine.program(model, True), model._training_strategy_)
+    program, trained = engine.program(model, True), model.trainable_weights
+    return capture.decide(capture.training_facts(model, model._compiled_, program, model._training_strategy_, trained))
 
 
 def replays(model: Any) -> Any:

@@ -151,7 +151,7 @@ class Replays:
         bound: what the work reads and changes besides its inputs, as plain values to compare, such as addresses; where they
             are others than before, all graphs are forgotten.
         make: makes a graph.
-        generators: from which the work draws.
+        generators: returns those from which the work draws.
         in_row: whether sizes are counted only while they follow each other.
     """
 
@@ -160,7 +160,7 @@ class Replays:
         work: Work,
         bound: Callable[[], object],
         make: GraphMaker,
-        generators: Sequence[torch.Generator] = (),
+        generators: Callable[[], Sequence[torch.Generator]] = tuple,
         in_row: bool = True,
     ) -> None:
         self.work, self.bound, self.generators = work, bound, generators
@@ -220,7 +220,7 @@ class Replays:
         return self._capture(inputs, signature)
 
     def _capture(self, inputs: Tensors, signature: object) -> DeviceGraph | None:
-        graph = self.make(self.generators)
+        graph = self.make(self.generators())
         try:
             graph.capture(self.work, inputs)
         except Exception as error:  # whatever it is: run as usual, the work does or says the same

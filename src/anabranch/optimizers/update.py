@@ -118,7 +118,7 @@ class _Group:
         self._alone = [index for index, weight in enumerate(weights) if weight.numel() % runtime.ALIGNED]
         self._others = [index for index, weight in enumerate(weights) if not weight.numel() % runtime.ALIGNED]
         self._begins = runtime.starts([weights[index].numel() for index in self._others])
-        self._joined: tuple[list[int], torch.Tensor] | None = None  # the others' addresses, and their memory as one tensor
+        self._joined: tuple[list[int], Lists | None] | None = None  # addresses, and the others as one tensor where they are
         self.whole: dict[str, torch.Tensor] = {}
         self.state: dict[str, Any] = {}
         starts = runtime.starts([weight.numel() for weight in weights])
@@ -156,20 +156,24 @@ class _Group:
 
     def _as_one(self, lists: Lists) -> Lists | None:
         """Return lists in which one tensor is all weights but those alone; None where they do not lie side by side."""
-        weights, gradients = ([tensors[index] for index in self._others] for tensors in (lists.weights, lists.gradients))
-        addresses = list(map(torch.Tensor.data_ptr, weights))
+        addresses = list(map(torch.Tensor.data_ptr, (*lists.weights, *lists.gradients)))
         if self._joined is None or self._joined[0] != addresses:
-            found = runtime.as_one(weights, self._begins)
-            self._joined = None if found is None else (addresses, found)
-        one = None if self._joined is None else runtime.as_one(gradients, self._begins)
-        if self._joined is None or one is None:
+            self._joined = addresses, self._join(lists)
+        return self._joined[1]
+
+    def _join(self, lists: Lists) -> Lists | None:
+        one, other = (
+            runtime.as_one([tensors[index] for index in self._others], self._begins)
+            for tensors in (lists.weights, lists.gradients)
+        )
+        if one is None or other is None:
             return None
         state: dict[str, Tensors] = {
             name: [whole[: self._begins[-1]], *(lists.state[name][index] for index in self._alone)]
             for name, whole in self.whole.items()
         }
         some, more = ([tensors[index] for index in self._alone] for tensors in (lists.weights, lists.gradients))
-        return _in_line(Lists([self._joined[1], *some], [one, *more], state, self.whole))
+        return _in_line(Lists([one, *some], [other, *more], state, self.whole))
 
     def _lines(self, lists: Lists) -> Lists:
         return _in_line(lists) if self._by_element else lists

@@ -12,10 +12,11 @@ import torch
 from anabranch import _asked, config, engine, runtime
 from anabranch._asked import is_from
 from anabranch._fields import Configurable
-from anabranch.engine.captured import LARGE, Decision, DeviceGraph, Facts, GraphMaker, Replays, decide
+from anabranch.engine.captured import LARGE, DeviceGraph, Facts, GraphMaker, Replays, decide
 from anabranch.engine.cuda_graphs import CudaGraph, aside
 from anabranch.engine.flat.graph import FlatGraph
 from anabranch.engine.opaque import Opaque, is_plain_module
+from anabranch.graph import Weight
 from anabranch.training.compiled import Compiled, Tensors
 from anabranch.training.data.batch import Batch
 from anabranch.training.loss_record import LossRecord
@@ -42,34 +43,31 @@ def with_replay(model: Trainable, explain: Callable[[], engine.Execution], train
     elif compiled is None:
         return explain()
     else:
-        compiled.optimizer.follow(model.trainable_weights)
-        decision = training_decision(model, compiled, program, strategy)
+        trained = model.trainable_weights
+        compiled.optimizer.follow(trained)
+        decision = decide(training_facts(model, compiled, program, strategy, trained))
     program.replay(decision.used and not decision.flat)
     measured = compiled.choice.line if training and compiled is not None and model.jit_compile is True else ""
     return dataclasses.replace(explain(), replay="; ".join(filter(None, [measured, str(decision)])))
 
 
-def training_decision(model: Trainable, compiled: Compiled, program: engine.Program, strategy: Strategy) -> Decision:
-    """Return whether the model's training steps are captured, and why."""
-    return decide(training_facts(model, compiled, program, strategy))
-
-
-def training_facts(model: Trainable, compiled: Compiled, program: engine.Program, strategy: Strategy) -> Facts:
-    """Return what decides whether the model's training steps can be captured."""
+def training_facts(
+    model: Trainable, compiled: Compiled, program: engine.Program, strategy: Strategy, trained: Sequence[Weight]
+) -> Facts:
+    """Return what decides whether the steps in which a model trains these weights can be captured."""
     optimizer, replays = compiled.optimizer, compiled.replays
     device = "cuda" if compiled.graph_maker else strategy.device.type
-    weights = model.trainable_weights
     # on a CPU the update, and with it constraints, is not captured
-    capturable = weights and (optimizer.capturable or device == "cpu")
-    functions = [*compiled.losses, *(w.regularizer for w in weights)]
-    functions += [w.constraint for w in weights] if device != "cpu" else []
+    capturable = trained and (optimizer.capturable or device == "cpu")
+    functions = [*compiled.losses, *(w.regularizer for w in trained)]
+    functions += [w.constraint for w in trained] if device != "cpu" else []
     return model_facts(model, program, strategy.device)._replace(
         device=device,
         training=True,
         jit_compile="auto" if compiled.choice.plain else model.jit_compile,
         custom_step=has_custom_step(model),
         unknown=tuple(name_of(thing) for thing in functions if thing is not None and not is_known(thing)),
-        hooked=tuple(weight.path for weight in weights if is_hooked(runtime.realize(weight))),
+        hooked=tuple(weight.path for weight in trained if is_hooked(runtime.realize(weight))),
         around=modes_around(),
         recomputes=bool(model._remat_),
         accumulates=bool(optimizer.gradient_accumulation_steps),
@@ -140,11 +138,11 @@ def generators_of(program: engine.Program) -> list[torch.Generator]:
 
 def captured_steps(
     model: Trainable, compiled: Compiled, compute: Compute, program: Callable[[], Any], strategy: Strategy,
-    report: Callable[[str], None],
+    report: Callable[[str], None], weights: Sequence[Weight], trained: Sequence[Weight],
 ) -> Callable[[Batch], None] | None:  # fmt: skip
     """Return the function that takes one training step, replayed where that is possible; None where it never is."""
     code = program()
-    decision = training_decision(model, compiled, code, strategy)
+    decision = decide(training_facts(model, compiled, code, strategy, trained))
     if isinstance(code, engine.Program):
         code.replay(decision.used and not decision.flat)
     if not decision.used:
@@ -152,29 +150,31 @@ def captured_steps(
             compiled.replays.forget()
         return None
     flat = decision.flat
-    compiled.optimizer.hold(None if flat else runtime.realize(model.trainable_weights[0]).device)
-    return (_FlatSteps if flat else _CapturedSteps)(model, compiled, compute, program, report)
+    compiled.optimizer.hold(None if flat else runtime.realize(trained[0]).device)
+    return (_FlatSteps if flat else _CapturedSteps)(compiled, compute, program, report, weights, trained)
 
 
 class _CapturedSteps:
     """Takes training steps, replayed once the sizes of batches repeat.
 
     Args:
-        model: the model.
-        compiled: its losses, metrics and optimizer.
+        compiled: the model's losses, metrics and optimizer.
         compute: computes a step.
         program: returns the code in use.
         report: takes a line where capturing fails.
+        weights: all of the model.
+        trained: those that are updated.
     """
 
     def __init__(
-        self, model: Trainable, compiled: Compiled, compute: Compute, program: Callable[[], Any], report: Callable[[str], None]
-    ) -> None:
+        self, compiled: Compiled, compute: Compute, program: Callable[[], Any], report: Callable[[str], None],
+        weights: Sequence[Weight], trained: Sequence[Weight],
+    ) -> None:  # fmt: skip
         self._compiled, self._compute, self._program, self._report = compiled, compute, program, report
         self._optimizer = compiled.optimizer
-        self._weights = [runtime.realize(weight) for weight in model.weights]
-        self._trained = [runtime.realize(weight) for weight in model.trainable_weights]
-        found = [*compiled.losses, *(weight.regularizer for weight in model.trainable_weights)]
+        self._weights = [runtime.realize(weight) for weight in weights]
+        self._trained = [runtime.realize(weight) for weight in trained]
+        found = [*compiled.losses, *(weight.regularizer for weight in trained)]
         self._set = [vars(each) for each in dict.fromkeys(found) if isinstance(each, Configurable)]
         parts = (part.record for part in compiled.loss_parts if part is not None)
         self._records: list[LossRecord] = [compiled.loss_record, *parts]
@@ -185,7 +185,7 @@ class _CapturedSteps:
             compiled.replays = Replays(self._work, self._bound, self.maker)
         self._replays: Replays = compiled.replays
         self._replays.make = compiled.graph_maker or self.maker
-        self._replays.generators = generators_of(program())
+        self._replays.generators = lambda: generators_of(program())
         self._replays.work, self._replays.bound = self._work, self._bound  # graphs stay where nothing has changed
         self._batch: Batch | None = None
 
@@ -336,7 +336,7 @@ def replayed_forward(
         return [weight.data_ptr() for weight in weights], program.refresh_constants()
 
     if program.replays is None:
-        program.replays = Replays(work, bound, maker or CudaGraph, generators_of(program), in_row=False)
+        program.replays = Replays(work, bound, maker or CudaGraph, lambda: generators_of(program), in_row=False)
     replays: Replays = program.replays
 
     def forward(inputs: Sequence[torch.Tensor | None]) -> tuple[Tensors, Tensors]:

@@ -11,6 +11,7 @@ from anabranch.graph import Graph
 from anabranch.graph.flatten import flatten
 from anabranch.graph.paths import walk
 from anabranch.graph.records import spec_leaves
+from anabranch.graph.replaying import subgraph
 
 Remat = tuple[str, ...] | int
 
@@ -42,7 +43,7 @@ def remat_of(graph: Graph | None, given: object) -> Remat:
 
 def scoped(graph: Graph | None) -> tuple[str, ...]:
     """Return the paths of the layers that the scopes they were made in have recomputed."""
-    steps = () if graph is None else flatten(graph).steps
+    steps = flatten(graph).steps if graph is not None and _has_scopes(graph) else ()
     found = [(step.path, step.node, step.node.operation._remat_scope_) for step in steps]
     return tuple(
         dict.fromkeys(
@@ -51,6 +52,18 @@ def scoped(graph: Graph | None) -> tuple[str, ...]:
             if scope is not None and scope.covers(node.operation, [spec.shape for spec in spec_leaves(node.output_specs)])
         )
     )
+
+
+def _has_scopes(graph: Graph) -> bool:
+    """Return whether any layer was made in a scope: quickly, as it is asked before each epoch and few are."""
+    stack = [graph]
+    while stack:
+        for operation in stack.pop().operations:
+            if operation._remat_scope_ is not None:
+                return True
+            if (inner := subgraph(operation)) is not None:
+                stack.append(inner)
+    return False
 
 
 def _positive(count: int, given: object) -> int:

@@ -42,6 +42,7 @@ class TrainStep:
         self._report = report
         self._alone = alone
         self._executor = Executor(model, True, strategy, report)
+        self._weights: list[Weight]
         self._trained: list[Weight]
         self._regularized: list[Weight]
         self._take: Step
@@ -52,7 +53,8 @@ class TrainStep:
         self._trained = model.trainable_weights
         trained = set(self._trained)
         layers: list[Any] = list(model._inner_layers_())  # one walk for all that is asked of them
-        runtime.refuse_unfrozen(weight for layer in layers for weight in layer._own_weights_() if weight not in trained)
+        self._weights = list(dict.fromkeys(weight for layer in layers for weight in layer._own_weights_()))
+        runtime.refuse_unfrozen(weight for weight in self._weights if weight not in trained)
         if self._trained:
             compiled.optimizer.follow(self._trained)
         else:
@@ -96,7 +98,8 @@ class TrainStep:
 
             executor = self._executor
             found = capture.captured_steps(
-                self._model, compiled, self.compute, lambda: executor.program, self._strategy, self._report
+                self._model, compiled, self.compute, lambda: executor.program, self._strategy, self._report,
+                self._weights, self._trained,
             )  # fmt: skip
             if found is not None:
                 return found

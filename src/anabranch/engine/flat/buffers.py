@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.fx import Graph, Node
 
+from anabranch.engine.flat.activations import join
 from anabranch.engine.flat.noting import Window, window_of
 from anabranch.engine.flat.stacks import Stacks, stack
 from anabranch.engine.flat.variants import OutVariant, is_view, planned, results_of
@@ -58,7 +59,7 @@ def plan(graph: Graph, given: Values, inputs: Sequence[Node | None], results: Se
     ``given`` are the values of its placeholders, to which those of the plan are added; ``inputs`` those placeholders whose
     values are others each time; ``results`` what it has returned, in whose memory later results go too.
     """
-    _name_relu(graph)
+    join(graph)
     output: Any = graph.output_node().args[0]
     returned = {
         w.memory: value for node, value in zip(output, results, strict=True) if (w := window_of(node)) and value is not None
@@ -202,13 +203,6 @@ class _Plan:
         self._given[node] = value
         node.meta["window"] = window
         return node
-
-
-def _name_relu(graph: Graph) -> None:
-    """Call what torch's relu calls on a CPU, which has a kernel that writes into given memory."""
-    for node in graph.nodes:
-        if node.target is torch.ops.aten.relu.default:
-            node.target, node.args = torch.ops.aten.clamp_min.default, (*node.args, 0)
 
 
 def _last_uses(graph: Graph) -> dict[int, int]:

@@ -13,7 +13,7 @@ from anabranch.engine.flat.noting import window_of
 from anabranch.runtime.host_threads import ELEMENTS, PRODUCTS
 from anabranch.runtime.torch_facts import is_pointwise
 
-_FACTORS = {"aten::mm": 0, "aten::addmm": 1, "aten::bmm": 0, "aten::baddbmm": 1}
+_FACTORS = {"aten::mm": 0, "aten::addmm": 1, "aten::_addmm_activation": 1, "aten::bmm": 0, "aten::baddbmm": 1}
 """Positions of the first of two matrices, or stacks of them."""
 
 
