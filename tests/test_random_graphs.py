@@ -356,7 +356,7 @@ def gradients_equal_those_of_torch(drawn: Drawn) -> None:
 def loss(outputs: list[Any]) -> Any:
     """Return a number that depends on every float output, on each of its numbers differently."""
     parts = [
-        (x * torch.linspace(-1, 1, x.numel(), dtype=x.dtype).cos().reshape(x.shape)).sum()
+        (x * torch.linspace(-1, 1, x.numel(), dtype=x.dtype, device=x.device).cos().reshape(x.shape)).sum()
         for x in outputs
         if x.is_floating_point()
     ]

@@ -112,6 +112,7 @@ def trained(around: Any) -> list[Any]:
         return [history.history["loss"], *net.get_weights()]
 
 
+@pytest.mark.not_fake("the names of devices are torch's own")
 @pytest.mark.parametrize("kind", ["data", "model"])
 def test_a_mesh_of_one_device_leaves_results_as_they_are(kind: str) -> None:
     name = ours.list_devices()[0] if config.device() is None else f"{here().type}:0"

@@ -135,6 +135,32 @@ def test_onnx_runtime_runs_it(name: str, tmp_path: Path) -> None:
 
 
 @QUIET
+@pytest.mark.on_cpu
+@pytest.mark.parametrize("scale", [True, False])
+def test_a_batch_norm_that_torch_cannot_write_is_written_as_arithmetic(
+    scale: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    write = torch.onnx.export
+
+    def refusing(exported: Any, *args: Any, **kwargs: Any) -> Any:  # as torch 2.6 is with a newer onnxscript
+        if any(node.op == "call_function" and "batch_norm" in str(node.target) for node in exported.graph.nodes):
+            raise AttributeError("'tuple' object has no attribute 'dtype'")
+        return write(exported, *args, **kwargs)
+
+    monkeypatch.setattr(torch.onnx, "export", refusing)
+    inputs = Input((8, 8, 3))
+    x = layers.BatchNormalization(scale=scale, center=scale)(layers.Conv2D(4, 3)(inputs))
+    model: Any = Model(inputs, layers.BatchNormalization()(layers.Dense(3)(layers.GlobalAveragePooling2D()(x))))
+    model.set_weights([RNG.uniform(0.5, 1.5, weight.shape) for weight in model.get_weights()])
+    model.export(tmp_path / "m.onnx", format="onnx", verbose=False)
+    given = data(model, 5)
+    session = runtime.InferenceSession(tmp_path / "m.onnx")
+    found = session.run(None, dict(zip([each.name for each in session.get_inputs()], given, strict=True)))
+    assert close(found, expected(model, given))
+
+
+@QUIET
 @pytest.mark.slow
 @pytest.mark.on_cpu
 def test_a_version_of_onnx_is_written(tmp_path: Path) -> None:

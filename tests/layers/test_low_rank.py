@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from devices import on_device
 
 import anabranch as ab
 from anabranch import edit, layers
@@ -94,7 +94,7 @@ def test_files(kind: str, settings: dict[str, Any], shape: tuple[int, ...], name
     assert not getattr(again, f"lora_{name}_b").numpy().any()
     assert getattr(again, f"lora_{name}_a").numpy().any(), "of zeros in both, no gradient would come"
     np.testing.assert_allclose(
-        ours.to_torch()(torch.as_tensor(x)).detach(), expected, rtol=1e-4, atol=1e-5
+        ours.to_torch()(on_device(x)).detach(), expected, rtol=1e-4, atol=1e-5
     )  # fmt: skip
     assert [weight.path for weight in ab.models.clone_model(ours).weights] == [weight.path for weight in ours.weights]
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import on_device
 
 import anabranch as ab
 from anabranch import edit, layers, quantizers
@@ -124,7 +125,7 @@ def test_files(how: str, kind: str, settings: dict[str, Any], shape: tuple[int, 
         keras.models.load_model(tmp_path / "ours.keras").predict(x, verbose=0), expected, **tolerance
     )  # fmt: skip
     np.testing.assert_allclose(ab.models.load_model(tmp_path / "theirs.keras").predict(x, verbose=0), wanted, **tolerance)
-    close(ours.to_torch()(torch.as_tensor(x)).detach(), expected)
+    close(ours.to_torch()(on_device(x)).detach(), expected)
 
 
 @pytest.mark.parametrize("how", ["int8", "int8 of weights", "int4", "int4 in blocks"])

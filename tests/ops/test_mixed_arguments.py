@@ -347,6 +347,7 @@ def test_attention_with_a_mask_of_unknown_batch() -> None:
     assert (found.shape, found.dtype) == ((1, None, None, 4), "float32")
 
 
+@pytest.mark.on_cpu
 def test_fractions_among_constant_indices_are_refused_while_a_call_is_described() -> None:
     with pytest.raises(ValueError, match="indices must be integers"):
         ops.take(symbol(None, 5), torch.tensor([0.5, 1.0]), axis=1)

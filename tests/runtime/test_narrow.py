@@ -100,6 +100,7 @@ def test_an_input_of_64_bits_takes_large_integers() -> None:
     assert model.predict(np.array([[2**40, 7]]), verbose=0).tolist() == [[1, 2]]
 
 
+@pytest.mark.on_cpu
 def test_integers_that_a_weight_cannot_hold_are_refused() -> None:
     weight = ab.Variable([3], dtype="int32")
     for write in (weight.assign, weight.assign_add, weight.assign_sub):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -65,10 +66,14 @@ def preprocess_input(x: TensorLike, data_format: str | None = None, mode: str = 
     rank = len(images.shape)
     axis = rank - 1 if layout == "channels_last" else rank - 3
     shape = [3 if each == axis else 1 for each in range(rank)]
+    # functions of ops take a tensor that is on another device than the means
+    subtract, divide = (operator.sub, operator.truediv) if arrays else (ops.subtract, ops.divide)
     if mode == "torch":
-        return (images / 255.0 - _row(MEANS[mode], shape, images, arrays)) / _row(DEVIATIONS, shape, images, arrays)
+        return divide(
+            subtract(images / 255.0, _row(MEANS[mode], shape, images, arrays)), _row(DEVIATIONS, shape, images, arrays)
+        )
     flipped = np.flip(images, axis) if arrays else ops.flip(images, axis)
-    return flipped - _row(MEANS[mode], shape, images, arrays)
+    return subtract(flipped, _row(MEANS[mode], shape, images, arrays))
 
 
 def _row(values: tuple[float, ...], shape: list[int], like: Prepared, arrays: bool) -> Prepared:

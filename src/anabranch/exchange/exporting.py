@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -233,17 +233,50 @@ def _to_onnx(
     """Write what was exported as ONNX, or return it where there is no path."""
     count = len(exported.graph_signature.user_outputs)
     names = [f"output_{index}" for index in range(count)] if model._graph_ is None else list(model.output_names)
+    options |= {"input_names": [spec.name for spec in inputs], "output_names": names, "dynamo": True, "verbose": False}
     try:
-        return torch.onnx.export(
-            exported, (), path, input_names=[spec.name for spec in inputs], output_names=names, dynamo=True, verbose=False,
-            **options,
-        )  # fmt: skip
+        return _written(exported, path, options)
     except OSError:
         raise
     except Exception as error:
         raise EngineError.of(
             error, f"torch.onnx could not write the model {model.name!r}.", got=str(error).splitlines()[0][:300]
         ) from error
+
+
+def _written(exported: torch.export.ExportedProgram, path: str | None, options: Mapping[str, Any]) -> Any:
+    """Write what was exported; a batch norm as arithmetic where torch cannot: 2.6 with onnxscript from 0.4 on."""
+    try:
+        return torch.onnx.export(exported, (), path, **options)
+    except OSError:
+        raise
+    except Exception:
+        if all(node.target not in _BATCH_NORMS for node in exported.graph.nodes):
+            raise
+    return torch.onnx.export(exported.run_decompositions(_BATCH_NORMS), (), path, **options)
+
+
+def _scaled(
+    x: torch.Tensor,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    mean: torch.Tensor,
+    variance: torch.Tensor,
+    epsilon: float,
+) -> torch.Tensor:
+    scale = torch.rsqrt(variance + epsilon) if weight is None else weight * torch.rsqrt(variance + epsilon)
+    shift = -mean * scale if bias is None else bias - mean * scale
+    shape = (-1, *(1,) * (x.ndim - 2))
+    return (x * scale.reshape(shape) + shift.reshape(shape)).to(x.dtype)
+
+
+# An inference's batch norm as arithmetic, under the two names that it has in exported programs, the second until torch 2.6.
+_BATCH_NORMS: dict[torch._ops.OperatorBase, Callable[..., Any]] = {
+    torch.ops.aten.batch_norm.default: lambda *args: _scaled(*args[:5], args[7]),
+    torch.ops.aten._native_batch_norm_legit_no_training.default: lambda *args: (
+        _scaled(*args[:5], args[6]), args[0].new_empty(0), args[0].new_empty(0),
+    ),
+}  # fmt: skip
 
 
 def _refuse(kwargs: Mapping[str, object], known: Sequence[str], format: str) -> None:

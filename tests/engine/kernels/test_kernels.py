@@ -215,6 +215,7 @@ def test_what_does_not_fit_is_computed_by_torch() -> None:
     assert torch.autograd.gradcheck(lambda x: max_pool.max_pool(x, (2, 2), (2, 2))[0], (wide,))
 
 
+@pytest.mark.not_fake("torch checks operators of its own devices alone")
 def test_torch_finds_the_operators_well_formed() -> None:
     x, bias = drawn(IMAGES).requires_grad_(), drawn((5,)).requires_grad_()
     tests = ("test_schema", "test_autograd_registration", "test_faketensor")
