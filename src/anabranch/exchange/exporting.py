@@ -272,9 +272,9 @@ def _scaled(
 
 # An inference's batch norm as arithmetic, under the two names that it has in exported programs, the second until torch 2.6.
 _BATCH_NORMS: dict[torch._ops.OperatorBase, Callable[..., Any]] = {
-    torch.ops.aten.batch_norm.default: lambda *args: _scaled(*args[:5], args[7]),
+    torch.ops.aten.batch_norm.default: lambda *args: _scaled(*(*args[:5], args[7])),
     torch.ops.aten._native_batch_norm_legit_no_training.default: lambda *args: (
-        _scaled(*args[:5], args[6]), args[0].new_empty(0), args[0].new_empty(0),
+        _scaled(*(*args[:5], args[6])), args[0].new_empty(0), args[0].new_empty(0),
     ),
 }  # fmt: skip
 
