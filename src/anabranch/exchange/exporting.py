@@ -244,7 +244,7 @@ def _to_onnx(
         ) from error
 
 
-def _written(exported: torch.export.ExportedProgram, path: str | None, options: Mapping[str, Any]) -> Any:
+def _written(exported: torch.export.ExportedProgram, path: str | None, options: Mapping[str, Any]) -> object:
     """Write what was exported; a batch norm as arithmetic where torch cannot: 2.6 with onnxscript from 0.4 on."""
     try:
         return torch.onnx.export(exported, (), path, **options)
