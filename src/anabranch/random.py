@@ -256,7 +256,8 @@ def _positive(value: TensorLike, name: str) -> TensorLike:
 
 def _over(made: Tensor, value: TensorLike) -> Tensor:
     """Return a value in each position of the result, in float32 at least."""
-    return torch.zeros_like(made, dtype=torch.float64 if made.dtype == torch.float64 else torch.float32) + tensor(value)
+    wide = torch.float64 if made.dtype == torch.float64 else torch.float32
+    return torch.zeros_like(made, dtype=wide) + tensor(value).to(runtime.device())
 
 
 @guarded

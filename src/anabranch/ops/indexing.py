@@ -16,6 +16,7 @@ from anabranch.ops._values import (
     check_numbers,
     check_rank,
     common,
+    dtype,
     floats,
     number_of,
     one_axis,
@@ -232,7 +233,7 @@ def histogram(x: TensorLike, bins: int = 10, range: tuple[float, float] | None =
         low, high = x.min(), x.max()
     half = torch.where(low == high, 0.5, 0.0).to(x)
     low, high = low - half, high + half
-    wide = torch.promote_types(x.dtype, torch.float32)
+    wide = runtime.dtype_of("float64" if dtype(x) == "float64" else "float32")  # torch 2.6 cannot promote a traced dtype
     steps = runtime.create(torch.arange, count + 1, device=x.device)
     borders = low + steps * ((high - low).to(wide) / count)  # as NumPy has them: a border at 0 is 0
     borders = torch.where(steps == count, high, borders).to(x)

@@ -84,12 +84,12 @@ def passed(rounded: Tensor, x: Tensor) -> Tensor:
     return rounded.detach() + (x - x.detach())
 
 
-def fake_quantized(x: Tensor, least: Tensor, most: Tensor, bits: int, narrow: bool) -> Tensor:
-    """Return x rounded to the levels between two limits, which first move until 0 is a level.
+def fake_quantized(x: Tensor, least: Tensor, most: Tensor, bits: int, narrow: bool, wide: str) -> Tensor:
+    """Return x rounded to the levels between two limits, which first move until 0 is a level; computed in the dtype ``wide``.
 
     The gradient goes to x within the limits, to a limit from what is at or beyond it (Jacob et al. 2018, §3).
     """
-    kind = torch.promote_types(least.dtype, torch.float32)
+    kind = runtime.dtype_of(wide)
     low, high = least.to(kind), most.to(kind)
     first, last = int(narrow), 2**bits - 1
     scale, inverse = (high - low) / (last - first), (last - first) / (high - low)
