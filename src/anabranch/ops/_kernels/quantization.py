@@ -98,7 +98,7 @@ def fake_quantized(x: Tensor, least: Tensor, most: Tensor, bits: int, narrow: bo
     offset = (0.5 - bottom * inverse).floor()
     levels = ((x.to(kind).clamp(bottom, top) - bottom) * inverse - offset + 0.5).floor()
     found = (levels * scale).to(x.dtype).detach()
-    nothing = torch.zeros((), dtype=x.dtype, device=x.device)
+    nothing = runtime.create(torch.zeros, (), dtype=x.dtype, device=x.device)
     parts = (
         torch.where((x >= bottom) & (x <= top), x, nothing),
         torch.where(x <= bottom, least.to(x.dtype), nothing),
