@@ -413,6 +413,13 @@ class Checks:
             if kind is not None and kind.refuses(value):
                 raise self._mistake(name, kind, value)
 
+    def sizes_of_numbers(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        """Raise where an integer is beyond those of torch: what is only described does not fail with it."""
+        if any(type(value) is int and not is_integer(value) for value in (*args, *kwargs.values())):
+            mistake = self.after(args, kwargs)
+            if mistake is not None:
+                raise mistake
+
     def after(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> AnabranchError | None:
         """Return the error that says which argument made a call fail; None where all are what their annotations say."""
         if self._in_order is None:

@@ -32,7 +32,7 @@ def alone(layer: Any, shape: tuple[Any, ...] = (10, 12, 8)) -> ab.Model:
 @pytest.mark.parametrize("seed", [None, 3])
 @pytest.mark.parametrize(("name", "config"), RANDOM)
 def test_moments(name: str, config: dict[str, Any], seed: int | None) -> None:
-    torch.manual_seed(0)
+    ab.utils.set_random_seed(0)  # of draws of layers without a seed too
     model = alone(getattr(layers, name)(**config, seed=seed), (None, 12, None))
     assert model(ONES, training=False).tolist() == ONES.tolist()
     found = model(ONES, training=True)

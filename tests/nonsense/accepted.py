@@ -145,6 +145,7 @@ RULES = (
     ),
     Rule("read where what is asked depends on it", (), r"metrics\.get\(output_shape\)"),
     Rule("a tensor gives its dtype and device, as in torch", ("a sparse tensor",), r".*\.to\(dtype\)"),
+    Rule("an input without a mask", ("[None]",), r".*\((\w+_)?mask\)"),
     Rule("outputs without a target or weight", ("[None]",), r".*\((y|sample_weight|loss|metrics|weighted_metrics)\)"),
     Rule("tables learn from texts and batches of any kind", (), r"(layers\.\w+|utils\.FeatureSpace)\.adapt\((data|dataset)\)"),
     Rule("shapes of several inputs, and sizes that are not known", ("[None]", "[[1], [2, 3]]"), r".*\((input_)?shape\)"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from anabranch import _process, _tree, config, dtype_policies, runtime
 from anabranch._arguments import RAW, Checks, checked, to_boolean
-from anabranch._asked import has_shape, is_boolean, is_from, parameters_of, shown, takes_any, unwrapped
+from anabranch._asked import has_shape, is_from, parameters_of, shown, takes_any, unwrapped
 from anabranch._errors import (
     AnabranchError,
     ArgumentError,
@@ -34,7 +34,6 @@ from anabranch.graph import (
     Node,
     Shape,
     Spec,
-    Tensor as Symbol,
     call_site,
     outputs_of,
     record,
@@ -44,6 +43,7 @@ from anabranch.graph.clues import explained
 from anabranch.graph.shapes import check_shapes, to_shape
 from anabranch.layers import mask_rule
 from anabranch.layers.building import built_after, inputs_of_build, refuse_wrong_call, shapes_in, shapes_of_build
+from anabranch.layers.call_arguments import unfit
 from anabranch.layers.configuring import Configured, taken
 from anabranch.layers.holding import to_regularizer
 
@@ -305,11 +305,7 @@ class Layer(Configured):
                 repair="several inputs as one list: layer([a, b])" if several else None,
             )
         for name, value in {**dict(zip(names[1:], args[1:], strict=False)), **kwargs}.items():
-            flag = name == "training" or name in _flags(type(self).call)
-            fits = is_boolean if flag else is_mask if name == "mask" or name.endswith("_mask") else None
-            known_later = has_shape(value) and not (flag and (isinstance(value, Symbol) or len(value.shape) > 0))
-            if fits is not None and value is not None and not fits(value) and not known_later:
-                expected = "True, False or None" if flag else "a boolean tensor for each input, or None"
+            if expected := unfit(name, value, type(self).call):
                 raise ArgumentTypeError(f"{name} of {type(self).__name__} must be {expected}.", got=shown(value))
 
     def _describe_(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite, *, noted: bool = True) -> _tree.Nest:
@@ -567,17 +563,3 @@ class Layer(Configured):
 def _call_checks(kind: type[Layer]) -> Checks:
     """Return what the annotations of a class's ``call`` say."""
     return Checks(kind.call, kind.__name__)
-
-
-@functools.cache
-def _flags(call: Callable[..., object]) -> frozenset[str]:
-    """Return which arguments of a ``call`` are booleans, by their annotations."""
-    return frozenset(name for name, said in call.__annotations__.items() if said in ("bool", "bool | None"))
-
-
-def is_mask(value: _tree.Nest) -> bool:
-    """Return whether a value is a mask, a list of booleans, None, or a nest of them."""
-    leaves = _tree.leaves(value)
-    return bool(leaves) and all(
-        leaf is None or has_shape(leaf) or (isinstance(leaf, bool) and value is not leaf) for leaf in leaves
-    )

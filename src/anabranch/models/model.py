@@ -17,8 +17,9 @@ from anabranch.graph import Graph, Home, Tensor, map_specs, replay
 from anabranch.graph.arrays import is_array
 from anabranch.graph.casting import as_declared
 from anabranch.graph.shapes import check_shapes, same_but_batch
-from anabranch.layers.base import Layer, is_mask
+from anabranch.layers.base import Layer
 from anabranch.layers.building import shapes_in
+from anabranch.layers.call_arguments import is_mask
 from anabranch.layers.core import InputLayer
 from anabranch.models import implicit
 from anabranch.models.stored import Stored

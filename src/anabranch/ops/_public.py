@@ -57,6 +57,7 @@ def _public(facts: Facts, function: Callable[P, R]) -> Callable[P, R]:
                 checks.before(args, kwargs)
                 if not ready:
                     if any(isinstance(leaf, Tensor) for leaf in _tree.leaves(given)):
+                        checks.sizes_of_numbers(args, kwargs)
                         return apply(called, args, kwargs, facts, signature)
                     args, kwargs = _tree.map_leaves(_ready, (args, kwargs))
                 return run(*args, **kwargs)
