@@ -10,7 +10,7 @@ import torch
 from devices import on_device
 
 from anabranch import Input, Model, ops
-from anabranch._errors import DtypeError, ShapeError
+from anabranch._errors import DtypeError, EngineError, ShapeError
 
 
 def symbol(*shape: int | None, dtype: str = "float32") -> Any:
@@ -359,3 +359,14 @@ def test_what_fails_while_a_model_is_traced_is_a_sentence() -> None:
     model = Model(inputs, ops.rms_normalization(inputs, torch.ones(5), axis=(0, 1)))
     with pytest.raises(ValueError, match="rms_normalization could not run"):
         model(torch.ones(1, 5, 5))
+
+
+def test_heads_that_do_not_divide_are_refused_where_they_are_known_late() -> None:
+    inputs = [Input(batch_shape=(None,) * 4) for _ in range(3)]
+    model = Model(inputs, ops.dot_product_attention(*inputs))
+    for heads, groups in ((4, 2), (2, 2), (3, 1)):
+        given = [torch.rand(2, 5, count, 4) for count in (heads, groups, groups)]
+        torch.testing.assert_close(model(given), ops.dot_product_attention(*given))
+    for heads, groups in ((1, 2), (3, 2)):
+        with pytest.raises((EngineError, ShapeError), match=r"dot_product_attention|heads"):
+            model([torch.rand(2, 5, count, 4) for count in (heads, groups, groups)])

@@ -62,6 +62,8 @@ def dot_product_attention(
         least = 1 if known else torch.sym_max(groups, 1)  # type: ignore[no-untyped-call]  # unknown heads may be none
         times = heads // (groups if known else least)
         k, v = (torch.repeat_interleave(x, times, 1) for x in (k, v))
+        if not known:  # as large as those of the queries, or torch would stretch what does not divide them
+            k, v = (x.expand(-1, heads, -1, -1) for x in (k, v))
     if len({size for size in (sizes(tensor(key))[1], sizes(tensor(value))[1]) if isinstance(size, int)}) > 1:
         raise ShapeError(
             "There is one value for each key.", expected="key (B, S, K, H), value (B, S, K, V)",
