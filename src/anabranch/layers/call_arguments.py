@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -20,16 +19,16 @@ def unfit(name: str, value: _tree.Nest, call: Callable[..., object]) -> str:
     """Return what an argument of a layer's ``call`` must be, where its value is none; "" where it may be one."""
     if value is None:
         return ""
-    kind = _said(call).get(name, "")
+    kind = call.__annotations__.get(name, "")
     if name == "training" or kind in ("bool", "bool | None"):
         return "" if _is_flag(value) else "True, False or None"
     if name == "mask" or name.endswith("_mask"):
         return "" if is_mask(value) else "a boolean tensor for each input, or None"
-    if name in _STATES or kind == "Tensor | None":
+    one = kind == "Tensor | None"  # which a number may be, too
+    if one or name in _STATES:
         leaves = _tree.leaves(value)
-        numbers = kind == "Tensor | None"
-        fits = all(_holds_numbers(leaf) or (numbers and isinstance(leaf, (int, float))) for leaf in leaves) and leaves
-        return "" if fits else "a tensor" if numbers else "a tensor for each state"
+        fits = leaves and all(_holds_numbers(leaf) or (one and isinstance(leaf, (int, float))) for leaf in leaves)
+        return "" if fits else "a tensor" if one else "a tensor for each state"
     return ""
 
 
@@ -58,9 +57,3 @@ def _holds_numbers(value: object) -> bool:
     if _is_array(value):
         return value.ndim > 0 and value.dtype.kind not in "OSUM"
     return has_shape(value) and not isinstance(value, type)
-
-
-@functools.cache
-def _said(call: Callable[..., object]) -> dict[str, object]:
-    """Return the annotations of a ``call``, as they are written."""
-    return call.__annotations__

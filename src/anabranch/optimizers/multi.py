@@ -227,7 +227,7 @@ class MultiOptimizer(Optimizer):
     def _rate_now_(self) -> float:
         """Raise: each of ``optimizers`` has a learning rate."""
         raise MissingAttributeError(
-            "A MultiOptimizer has no learning rate of its own.", repair="[each._rate_now_() for each in optimizer.optimizers]"
+            "A MultiOptimizer has no learning rate of its own.", repair="[each.learning_rate for each in optimizer.optimizers]"
         )
 
     def build(self, weights: Sequence[Weight]) -> None:

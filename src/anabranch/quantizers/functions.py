@@ -17,7 +17,6 @@ from anabranch.ops._public import operation
 from anabranch.ops._types import Tensor, TensorLike
 from anabranch.ops._values import (
     check_rank,
-    dtype,
     dtype as dtype_of,
     floats,
     number_of,
@@ -199,7 +198,7 @@ def fake_quant_with_min_max_vars(
         sizes[one_axis(axis, rank(x))] = -1
         least, most = least.reshape(sizes), most.reshape(sizes)
     return kernels.fake_quantized(
-        x, least, most, int(num_bits), narrow_range, "float64" if dtype(least) == "float64" else "float32"
+        x, least, most, int(num_bits), narrow_range, "float64" if dtype_of(least) == "float64" else "float32"
     )  # by name, as torch 2.6 cannot promote a traced dtype
 
 
