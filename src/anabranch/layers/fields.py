@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -180,6 +181,30 @@ def data_format(*, default: object = None, kw_only: bool = False) -> Field[Any, 
     return Field(default, _layout, doc=doc, fresh=True, fixed=True)
 
 
+def pair(value: object, owner: object, name: str) -> tuple[float, float]:
+    """Return two numbers, the lesser first."""
+    if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(n, (int, float)) for n in value):
+        return float(min(value)), float(max(value))
+    raise ArgumentError(
+        f"{name} of {type(owner).__name__} must be a pair of numbers.", expected="(low, high)", got=shown(value)
+    )
+
+
+def _range_of_values(value: object, owner: object, name: str) -> tuple[float, float]:
+    """Return the least and greatest value of images, which differ and are finite."""
+    low, high = pair(value, owner, name)
+    if not 0 < high - low < math.inf:
+        raise ArgumentError(
+            f"{name} of {type(owner).__name__} must be two different numbers.", expected="(0, 255)", got=shown(value)
+        )
+    return low, high
+
+
+def value_range(*, default: object = (0, 255), kw_only: bool = False) -> Field[Any, Any]:
+    """Declare the least and greatest value of images."""
+    return field(default=default, convert=_range_of_values, plain=listed, doc="the least and greatest value of an image.")
+
+
 def seed(*, default: object = None, kw_only: bool = False) -> Field[Any, Any]:
     """Declare the seed of a layer that draws random numbers."""
     return integer(default=default, least=None, optional=True, doc="None: the global generators; else one of the layer's own.")
@@ -258,7 +283,7 @@ def weight_state(*, init: Literal[False] = False) -> Any:
 @dataclass_transform(
     field_specifiers=(
         field, integer, number, boolean, text, choice, state, weight_state, activation, initializer, regularizer, constraint,
-        sizes, axes, padding, data_format, seed, absent,
+        sizes, axes, padding, data_format, value_range, seed, absent,
     )
 )  # fmt: skip
 class FieldLayer(Layer, Configurable):

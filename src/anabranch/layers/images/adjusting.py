@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _contrast(value: object, owner: object, name: str) -> float | settings.Range:
-    low, high = (value, value) if isinstance(value, (int, float)) else settings.pair(value, owner, name)
+    low, high = (value, value) if isinstance(value, (int, float)) else fields.pair(value, owner, name)
     if not 0 <= min(low, high) <= max(low, high) <= 1:
         raise ArgumentError(
             f"{name} of {type(owner).__name__} must be a fraction.", expected="a number or a pair in [0, 1]", got=shown(value)
@@ -44,9 +44,7 @@ class RandomContrast(RandomImages):
     factor: settings.FactorField = fields.field(
         convert=_contrast, plain=fields.listed, doc="a number, or (a, b) to draw from [1 - a, 1 + b]."
     )
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255))
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:
         """Return the factor of each image."""
@@ -69,9 +67,7 @@ class RandomBrightness(RandomImages):
     factor: settings.RangeFactorField = fields.field(
         convert=settings.within(-1, 1), plain=fields.listed, doc="fractions of the range: (low, high), or ±factor."
     )
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255))
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:
         """Return what is added to each image."""

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 class OfColors(RandomImages):
     """A random change of colors, (B, H, W, 3), while training. Abstract."""
 
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC, kw_only=True
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255), kw_only=True)
     data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
@@ -157,9 +155,7 @@ class RandomInvert(RandomImages):
         default=1.0, convert=settings.within(0, 1), plain=fields.listed,
         doc="where the probability comes from: (low, high), or a number for (0, number).",
     )  # fmt: skip
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255))
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:
@@ -185,9 +181,7 @@ class RandomPosterization(RandomImages):
         plain=settings.whole,
         doc="how many bits: (low, high), high excluded, or a number for (1, number).",
     )
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255))
     data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
@@ -219,9 +213,7 @@ class Solarization(RandomImages):
         default=0.0, convert=settings.within(0, 1), plain=fields.listed,
         doc="the threshold, as a fraction of the range: (low, high), or a number for (0, number).",
     )  # fmt: skip
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255))
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:
@@ -260,9 +252,7 @@ class RandomColorJitter(RandomImages):
         (None, 32, 32, 3)
     """
 
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255))
     brightness_factor: settings.OptionalFactorField = fields.field(
         default=None, convert=_given((-1, 1)), plain=fields.listed, doc="as ``factor`` of RandomBrightness; None: it stays."
     )

@@ -23,9 +23,7 @@ class AutoContrast(ImageLayer):
         [0.0, 1.0]
     """
 
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255))
 
     def change(self, images: Tensor, transformation: Transformation) -> Tensor:
         """Stretch."""
@@ -43,9 +41,7 @@ class Equalization(ImageLayer):
 
     in_training_only = True
 
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255))
     bins: fields.Field[int, int] = fields.integer(default=256, doc="how many groups of values there are.")
     data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
 
@@ -68,9 +64,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
         (None, 32, 32, 3)
     """
 
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255))
     clip_limit: fields.NumberField = fields.number(
         default=4.0, doc="where a tile's histogram is cut, in multiples of its mean; 0 or less: nowhere."
     )

@@ -33,9 +33,7 @@ class RandomSharpness(RandomImages):
     factor: settings.RangeFactorField = fields.field(
         convert=settings.within(0, 1), plain=fields.listed, doc="how sharp: (low, high), or a number for (0, number)."
     )
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255))
     data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
@@ -78,9 +76,7 @@ class RandomGaussianBlur(RandomImages):
         default=1.0, convert=settings.within(0, 1), plain=fields.listed,
         doc="where the standard deviations come from, in pixels: (low, high), or a number for (0, number).",
     )  # fmt: skip
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255))
     data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
 
@@ -126,9 +122,7 @@ class RandomErasing(RandomImages):
     fill_value: fields.Field[float | Sequence[float] | None, float | tuple[float, ...] | None] = fields.field(
         default=None, convert=_filling, plain=fields.listed, doc="the color of the rectangle; None: normal noise."
     )
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255))
     seed: fields.SeedField = fields.seed(default=None, kw_only=True)
     data_format: fields.DataFormatField = fields.data_format(default=None, kw_only=True)
 

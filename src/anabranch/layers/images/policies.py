@@ -60,9 +60,7 @@ _RAND_AUGMENT = (
 class Policy(RandomImages, Moving):
     """A layer that applies others, drawn for each image, while training. Abstract."""
 
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255))
     interpolation: settings.InterpolationField = fields.choice(
         "bilinear", "nearest", default="bilinear", doc=settings.INTERPOLATION_DOC, kw_only=True
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -27,32 +26,12 @@ FORMATS = (
     "xyxy", "yxyx", "xywh", "center_xywh", "center_yxhw", "rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh",
 )  # fmt: skip
 """How bounding boxes are written: corners, or a corner or the center with a size, in pixels or as fractions."""
-RANGE_DOC = "the least and greatest value of an image."
 INTERPOLATION_DOC = "how values between pixels are read."
 FILL_VALUE_DOC = 'the value beyond the border, for "constant".'
 FILL_DOC = (
     'what is beyond the border: the image mirrored ("reflect": d c b a | a b c d), repeated ("wrap"), its nearest pixel '
     '("nearest"), or ``fill_value`` ("constant").'
 )
-
-
-def pair(value: object, owner: object, name: str) -> Range:
-    """Return two numbers, the lesser first."""
-    if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(n, (int, float)) for n in value):
-        return float(min(value)), float(max(value))
-    raise ArgumentError(
-        f"{name} of {type(owner).__name__} must be a pair of numbers.", expected="(low, high)", got=shown(value)
-    )
-
-
-def range_of_values(value: object, owner: object, name: str) -> Range:
-    """Return the least and greatest value of images, which differ and are finite."""
-    low, high = pair(value, owner, name)
-    if not 0 < high - low < math.inf:
-        raise ArgumentError(
-            f"{name} of {type(owner).__name__} must be two different numbers.", expected="(0, 255)", got=shown(value)
-        )
-    return low, high
 
 
 def reach(factor: float | Range) -> Range:
@@ -63,7 +42,7 @@ def reach(factor: float | Range) -> Range:
 def bounded_range(value: object, owner: object, name: str, least: float, most: float) -> Range:
     """Return the range that a number or a pair means, ±number cut at ``least``; raise where it is beyond the bounds."""
     alone = isinstance(value, (int, float)) and not isinstance(value, bool)
-    low, high = (max(-abs(value), least), abs(value)) if alone else pair(value, owner, name)  # type: ignore[arg-type]  # a number
+    low, high = (max(-abs(value), least), abs(value)) if alone else fields.pair(value, owner, name)  # type: ignore[arg-type]  # a number
     if not (least <= low <= high <= most) or (alone and value < least):  # type: ignore[operator]
         what = "a fraction" if most == 1 else f"in [{least}, {most}]"
         raise ArgumentError(
@@ -94,7 +73,7 @@ def unread(value: object, owner: object, name: str) -> float | Range | None:
     if value is None:
         return None
     bounded_range(value, owner, name, -1, 1)
-    return value if isinstance(value, (int, float)) else pair(value, owner, name)
+    return value if isinstance(value, (int, float)) else fields.pair(value, owner, name)
 
 
 def positive(factor: float | Range) -> Range:

@@ -317,9 +317,7 @@ class RandomElasticTransform(Reading):
     fill_mode: fields.Field[Literal["reflect", "wrap", "constant", "nearest", "mirror"], str] = fields.choice(
         "reflect", "wrap", "constant", "nearest", "mirror", default="reflect", doc=settings.FILL_DOC
     )
-    value_range: settings.RangeField = fields.field(
-        default=(0, 255), convert=settings.range_of_values, plain=fields.listed, doc=settings.RANGE_DOC
-    )
+    value_range: settings.RangeField = fields.value_range(default=(0, 255))
 
     def draw(self, images: Tensor, generator: Generator | None) -> Transformation:
         """Return which images change, how far, and the noise that bends them."""
