@@ -58,7 +58,6 @@ def test_a_full_disk(append: bool) -> None:
     lambda: ab.Variable(1.0, aggregation=np.zeros(0)),
     lambda: ab.Variable(1.0, aggregation="all"),
     lambda: ab.Variable(1.0).assign_add("a"),
-    lambda: optimizers.SGD().follow(None),
     lambda: optimizers.SGD(use_ema=True).finalize_variable_values(None),
     lambda: optimizers.Muon().is_orthogonal("a"),
     lambda: ab.mixed_precision.LossScaleOptimizer(optimizers.SGD()).build(None),

@@ -13,6 +13,7 @@ from both_libraries import drawn
 import anabranch as ab
 from anabranch import optimizers
 from anabranch._errors import ArgumentError, NotReadyError
+from anabranch.optimizers.optimizer import follow
 
 
 def heavy_ball(k: Any) -> type:
@@ -73,7 +74,7 @@ def test_variables_stay_when_other_weights_are_trained() -> None:
     dense = model.optimizer.speeds[0].numpy().copy()
     model.get_layer("conv").trainable = True
     before = model.get_layer("conv").get_weights()[0]
-    model.optimizer.follow(model.trainable_weights)
+    follow(model.optimizer, model.trainable_weights)
     assert len(model.optimizer.speeds) == 4
     np.testing.assert_array_equal(model.optimizer.speeds[2].numpy(), dense)
     model.fit(X, Y, verbose=0)

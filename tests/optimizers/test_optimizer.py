@@ -154,8 +154,19 @@ def test_averages_and_moments_of_remaining_weights_outlast_a_change_of_what_is_t
         take(changing, chosen, [np.ones(2)] * len(chosen))
         take(steady, [alone], [np.ones(2)])
     for optimizer in (changing, steady):
-        optimizer.finalize()
+        optimizer.finalize_variable_values(optimizer.weights)
     np.testing.assert_array_equal(weights[0].numpy(), alone.numpy())
+
+
+def test_averages_of_optimizers_inside_others_are_put_in_place() -> None:
+    inner = optimizers.SGD(1.0, use_ema=True, ema_momentum=0.5)
+    optimizer = optimizers.LossScaleOptimizer(optimizers.MultiOptimizer(optimizers.OptimizerMap(inner)), initial_scale=1.0)
+    w = weight(np.ones(2))
+    optimizer.build([w])
+    for _ in range(2):
+        take(optimizer, [w], [np.ones(2)])
+    optimizer.finalize_variable_values([w])
+    np.testing.assert_array_equal(w.numpy(), [-0.5, -0.5])
 
 
 @pytest.mark.parametrize("options", [{"use_ema": True}, {"gradient_accumulation_steps": 3}, {"amsgrad": True}], ids=str)
@@ -171,7 +182,7 @@ def test_resuming_in_the_middle_gives_the_same_weights(options: dict[str, Any]) 
                 optimizer.build([w])
                 optimizer.load_state_dict(state)
             take(optimizer, [w], step)
-        optimizer.finalize()
+        optimizer.finalize_variable_values(optimizer.weights)
         return w.numpy()
 
     np.testing.assert_array_equal(run(None), run(4))

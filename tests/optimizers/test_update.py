@@ -12,6 +12,7 @@ from devices import on_device
 
 from anabranch import optimizers, runtime
 from anabranch.graph import Home, Weight
+from anabranch.optimizers import capturing
 from anabranch.optimizers.schedules import ExponentialDecay
 from anabranch.optimizers.update import CHUNK, Lists, chunks
 
@@ -165,19 +166,19 @@ def test_a_copy_goes_on_by_itself(rule: str) -> None:
 
 @every_rule
 def test_numbers_on_the_device_give_the_same_weights(rule: str) -> None:
-    # what a captured step reads; ``advance`` runs next to a replay of ``update``
+    # what a captured step reads; ``advance`` runs next to a replay
     rate = ExponentialDecay(0.1, 3, 0.5)
     expected = train(RULES[rule](rate), weights_of(SHAPES), range(6))
     weights, optimizer = weights_of(SHAPES), RULES[rule](rate)
     train(optimizer, weights, range(2))
-    assert optimizer.capturable
-    optimizer.hold(torch.device("cpu"))
+    assert capturing.is_capturable(optimizer)
+    capturing.hold_numbers(optimizer, torch.device("cpu"))
     train(optimizer, weights, range(2, 4))
     for step in range(4, 6):
         for weight, gradient in zip(weights, gradients_of(weights, step), strict=True):
             weight.value.grad = gradient
-        optimizer.prepare()
-        optimizer.update()
+        optimizer._prepare_()
+        optimizer._update_()
         optimizer.iterations += 1
     same([w.numpy() for w in weights], expected, 1e-5)
 
@@ -185,17 +186,17 @@ def test_numbers_on_the_device_give_the_same_weights(rule: str) -> None:
 def test_what_advance_does_beside_a_replay() -> None:
     (weight,), optimizer = weights_of([(3,)]), optimizers.SGD(ExponentialDecay(0.1, 1, 0.5))
     optimizer.build([weight])
-    optimizer.hold(torch.device("cpu"))
-    optimizer.prepare()
+    capturing.hold_numbers(optimizer, torch.device("cpu"))
+    optimizer._prepare_()
     rate, _ = optimizer._numbers_.current
     version = weight.value._version
-    optimizer.advance()
-    optimizer.advance()
+    capturing.advance(optimizer)
+    capturing.advance(optimizer)
     assert optimizer._numbers_.current[0] is rate
     assert float(rate) == pytest.approx(0.05)
     assert (optimizer.iterations, weight.value._version) == (2, version + 2)
-    optimizer.hold(None)
-    optimizer.prepare()
+    capturing.hold_numbers(optimizer, None)
+    optimizer._prepare_()
     assert optimizer._numbers_.current[0] == pytest.approx(0.025)
 
 
@@ -206,10 +207,13 @@ def test_what_can_be_captured() -> None:
         "averages": optimizers.Adam(use_ema=True),
         "overwriting": optimizers.Adam(use_ema=True, ema_overwrite_frequency=2),
         "torch": optimizers.get(lambda parameters: torch.optim.SGD(parameters, lr=0.1)),
+        "several": optimizers.MultiOptimizer(optimizers.OptimizerMap(optimizers.SGD())),
+        "scaled": optimizers.LossScaleOptimizer(optimizers.SGD()),
+        "own step": type("Own", (optimizers.SGD,), {"step": lambda self: optimizers.SGD.step(self)})(0.1),
     }
     for optimizer in made.values():
         optimizer.build(weights_of([(2,)]))
-    assert [name for name, optimizer in made.items() if optimizer.capturable] == ["plain", "averages"]
+    assert [name for name, optimizer in made.items() if capturing.is_capturable(optimizer)] == ["plain", "averages"]
 
 
 @pytest.mark.usefixtures("kernels")

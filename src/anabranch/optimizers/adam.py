@@ -27,7 +27,7 @@ class Adam(Optimizer):
         Adam(learning_rate=0.01, beta_2=0.99)
     """
 
-    joins = True
+    _joins_ = True
 
     learning_rate: Field[RateLike, LearningRate] = rate_field(0.001)
     beta_1: Field[float, float] = number(default=0.9, least=0, below=1, doc="β₁, the decay of the mean gradient.")

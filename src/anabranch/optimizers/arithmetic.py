@@ -15,7 +15,7 @@ class Arithmetic:
     """What a subclass of Optimizer overrides. Abstract: a base of Optimizer."""
 
     by_element = True
-    joins = False
+    _joins_ = False
 
     @property
     def slots(self) -> Slots:
@@ -108,6 +108,5 @@ class Arithmetic:
             [tensor([0.5000, 0.5000])]
         """
         raise NotImplementedError(
-            f"{type(self).__name__} must define update_weights(lists, rate), update_step(gradient, variable, learning_rate) or "
-            "make(parameters)"
+            f"{type(self).__name__} must define update_weights(lists, rate) or update_step(gradient, variable, learning_rate)"
         )

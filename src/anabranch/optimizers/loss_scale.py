@@ -14,7 +14,7 @@ from anabranch._docstrings import described
 from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Field, field, integer, number
 from anabranch.graph import Home, Weight
-from anabranch.optimizers.optimizer import Optimizer
+from anabranch.optimizers.optimizer import Optimizer, follow
 from anabranch.optimizers.update import in_line
 from anabranch.optimizers.variables import held
 
@@ -109,11 +109,6 @@ class LossScaleOptimizer(Optimizer):
         return self.inner_optimizer._rate_now_()
 
     @property
-    def capturable(self) -> bool:
-        """False: what a step does depends on its gradients."""
-        return False
-
-    @property
     def variables(self) -> list[Weight]:
         """As in Keras: the iteration, a learning rate without effect, the count of finite steps, the scale, the inner ones."""
         home = Home(self.name)
@@ -134,7 +129,7 @@ class LossScaleOptimizer(Optimizer):
         Args:
             weights: the weights that ``step`` updates from now on.
         """
-        self.inner_optimizer.follow(weights)
+        follow(self.inner_optimizer, weights)
         if weights:
             device = weights[0].value.device
             self._scale, self._finite_steps = self._scale.to(device), self._finite_steps.to(device)
@@ -163,7 +158,7 @@ class LossScaleOptimizer(Optimizer):
     def step(self) -> None:
         """Update the weights from their scaled gradients, unless one of these is not finite; then adjust the scale."""
         inner = self.inner_optimizer
-        if inner.accumulates():
+        if inner._accumulates_():
             return
         gradients = [parameter.grad for parameter in inner._parameters_ if parameter.grad is not None]
         found = torch.zeros(1, device=self._scale.device)
@@ -171,7 +166,7 @@ class LossScaleOptimizer(Optimizer):
             torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, self._scale.reciprocal())
         if self._chosen_on_host():
             if found:
-                inner.skip()
+                inner._count_(updated=False)
             else:
                 _update(inner)
         else:
@@ -196,9 +191,10 @@ class LossScaleOptimizer(Optimizer):
             chosen = torch.where(found, old, torch.cat(rows))
             torch._foreach_copy_(rows, torch.split(chosen, [len(row) for row in rows]))
 
-    def finalize(self) -> None:
-        """Put the moving averages in the weights' place where there are any."""
-        self.inner_optimizer.finalize()
+    @described(Optimizer.finalize_variable_values)
+    def finalize_variable_values(self, var_list: Iterable[Weight]) -> None:
+        """Put the moving averages of the inner optimizer in the place of these weights, where there are any."""
+        self.inner_optimizer.finalize_variable_values(var_list)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the inner optimizer's state, the scale and the count of finite steps."""
@@ -219,9 +215,9 @@ class LossScaleOptimizer(Optimizer):
 
 
 def _update(inner: Optimizer) -> None:
-    inner.prepare()
-    inner.update()
-    inner.count()
+    inner._prepare_()
+    inner._update_()
+    inner._count_()
 
 
 __all__ = ["LossScaleOptimizer"]

@@ -16,7 +16,7 @@ from anabranch._fields import Field, field
 from anabranch._frames import bound_methods
 from anabranch.graph import Weight, snake_case
 from anabranch.optimizers.loss_scale import LossScaleOptimizer
-from anabranch.optimizers.optimizer import Optimizer
+from anabranch.optimizers.optimizer import Optimizer, follow
 from anabranch.optimizers.variables import own_counts
 
 Choice: TypeAlias = "OptimizerMap | Callable[[Weight], Optimizer]"
@@ -243,7 +243,7 @@ class MultiOptimizer(Optimizer):
             self._include(optimizer)
             shares.setdefault(id(optimizer), []).append(weight)
         for each in self._optimizers:
-            each.follow(shares.get(id(each), []))
+            follow(each, shares.get(id(each), []))
 
     @property
     def variables(self) -> list[Weight]:
@@ -278,46 +278,31 @@ class MultiOptimizer(Optimizer):
 
     def step(self) -> None:
         """Let each optimizer update its weights."""
-        if not self.accumulates():
-            self.prepare()
-            self.update()
-        self.count()
+        if not self._accumulates_():
+            self._prepare_()
+            self._update_()
+        self._count_()
 
-    def accumulates(self) -> bool:
+    def _accumulates_(self) -> bool:
         """Add the gradients to those of earlier batches where an optimizer accumulates; return whether none updates now."""
-        self._due = [each for each in self._optimizers if each.weights and not each.accumulates()]
+        self._due = [each for each in self._optimizers if each.weights and not each._accumulates_()]
         return not self._due
 
-    def prepare(self) -> None:
+    def _prepare_(self) -> None:
         """Compute the numbers of the next update."""
         for each in self._due:
-            each.prepare()
+            each._prepare_()
 
-    def update(self) -> None:
+    def _update_(self) -> None:
         """Update the weights from their gradients."""
         for each in self._due:
-            each.update()
+            each._update_()
 
-    def count(self) -> None:
+    def _count_(self, updated: bool = True) -> None:
         """Count an update, also of each optimizer that made one."""
-        super().count()
+        super()._count_(updated)
         for each in self._due:
-            each.count()
-
-    def skip(self) -> None:
-        """Let the gradients of this step be."""
-        for each in self._due:
-            each.skip()
-
-    @property
-    def capturable(self) -> bool:
-        """False: the optimizers are asked one after the other."""
-        return False
-
-    def finalize(self) -> None:
-        """Put the moving averages in the weights' place where there are any."""
-        for each in self._optimizers:
-            each.finalize()
+            each._count_(updated)
 
     @checked
     def finalize_variable_values(self, var_list: Iterable[Weight]) -> None:

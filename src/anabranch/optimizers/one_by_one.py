@@ -40,25 +40,6 @@ class OneByOne:
         own = type(self).update_step is OneByOne.update_step
         return own and isinstance(cast("Updating", self)._engine_, ListUpdate)
 
-    @checked
-    def follow(self, weights: Sequence[Weight]) -> None:
-        """Build for these weights; as if for the first time where there are others than before.
-
-        Args:
-            weights: the weights that ``step`` updates from now on.
-
-        Example:
-            >>> from anabranch import layers, optimizers
-            >>> optimizer = optimizers.SGD()
-            >>> optimizer.follow([layers.Layer().add_weight((2,))])
-            >>> optimizer.built
-            True
-        """
-        optimizer = cast("Updating", self)
-        if {id(weight) for weight in weights} != {id(weight) for weight in optimizer.weights}:
-            self.built = False
-        optimizer.build(weights)
-
     def _reuse_variables_(self) -> None:
         """Let those that were added in an earlier ``build`` be found again by ``add_variable``, with their values."""
         if self._before_build_ is None:

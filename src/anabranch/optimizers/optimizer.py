@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self, cast
 
 import torch
@@ -39,15 +39,12 @@ from anabranch.optimizers.settings import Settings
 from anabranch.optimizers.update import ListUpdate, fits, moved, unguarded
 from anabranch.optimizers.variables import Variables
 
-_PLAIN = (int, float, str, type(None))
-_COUNTED = frozenset((":learning_rate", "_updates_", "_parts_"))  # what a captured update does not depend on
-
 
 class Optimizer(Arithmetic, OneByOne, Variables, Settings):
     """Base of optimizers: subclass, declare settings as fields, and write ``update_weights``.
 
-    A subclass may instead write ``update_step(gradient, variable, learning_rate)``, as Keras's optimizers do, or
-    ``make(parameters)``, which returns a ``torch.optim.Optimizer``.
+    A subclass may instead write ``update_step(gradient, variable, learning_rate)``, as Keras's optimizers do. An optimizer of
+    torch's needs no subclass: ``TorchOptimizer`` takes it.
 
     Example:
         >>> import torch
@@ -115,18 +112,10 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             >>> Optimizer(0.1)._rate_now_()
             0.1
         """
-        return self._rate_at_(self.batches)
+        return self._rate_at_(self._batches_)
 
-    def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Return torch's optimizer that does the arithmetic of one update: by ``update_weights`` unless overridden.
-
-        Args:
-            parameters: the weights' tensors.
-
-        Example:
-            >>> len(Optimizer(0.1).make([torch.nn.Parameter(torch.ones(2))]).param_groups)
-            1
-        """
+    def _engine_for_(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """Return torch's optimizer that does the arithmetic of an update: by ``update_weights`` unless overridden."""
         return ListUpdate(parameters, self)
 
     @checked
@@ -151,7 +140,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             return
         known = dict(engine.state) if engine else {}
         self._parts_ = None
-        self._engine_ = self.make(parameters) if parameters else None
+        self._engine_ = self._engine_for_(parameters) if parameters else None
         if self._engine_:
             self._engine_.state.update({p: moved(known[p], p.device) for p in parameters if p in known})
         self._accumulated_.follow(parameters)
@@ -186,12 +175,12 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         self._parts_ = None
 
     @property
-    def batches(self) -> int:
+    def _batches_(self) -> int:
         """How many batches there were, of which accumulated gradients make one update."""
         return self._updates_ * (self.gradient_accumulation_steps or 1) + self._accumulated_.count
 
-    @batches.setter
-    def batches(self, value: int) -> None:
+    @_batches_.setter
+    def _batches_(self, value: int) -> None:
         self._updates_, self._accumulated_.count = divmod(int(value), self.gradient_accumulation_steps or 1)
 
     # One step
@@ -242,20 +231,14 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         """
         if self._engine_ is None and self.weights:
             raise NotReadyError("The optimizer has no weights.", repair="build(weights) first")
-        if self.accumulates():
+        if self._accumulates_():
             return
-        self.prepare()
-        self.update()
-        self.count()
+        self._prepare_()
+        self._update_()
+        self._count_()
 
-    def accumulates(self) -> bool:
-        """Add the gradients to those of earlier batches; return whether more must come before the next update.
-
-        Example:
-            >>> optimizer = Optimizer(0.1, gradient_accumulation_steps=2)
-            >>> optimizer.accumulates(), optimizer.accumulates()
-            (True, False)
-        """
+    def _accumulates_(self) -> bool:
+        """Add the gradients to those of earlier batches; return whether more must come before the next update."""
         steps = self.gradient_accumulation_steps
         if not steps or self._accumulated_.add(self._parameters_, steps):
             return False
@@ -267,16 +250,8 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
                         part(self._step_())
         return True
 
-    def prepare(self) -> None:
-        """Compute on the host the numbers of the next update: learning rate and step size.
-
-        Example:
-            >>> from anabranch.optimizers import schedules
-            >>> optimizer = Optimizer(schedules.InverseTimeDecay(0.1, decay_steps=1, decay_rate=1.0))
-            >>> optimizer.prepare()
-            >>> optimizer._rate_now_()
-            0.1
-        """
+    def _prepare_(self) -> None:
+        """Compute on the host the numbers of the next update: learning rate and step size."""
         steps = self.gradient_accumulation_steps or 1
         rate = self._rate_at_(self._updates_ * steps + steps - 1)  # as in Keras, that of the last batch
         self._set_rate_(rate)
@@ -286,22 +261,8 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         self._numbers_.set(rate, self.step_size(rate, count), *self.further_numbers(rate, count))
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Update the weights from their gradients with the numbers of ``prepare``; nothing is read on the host.
-
-        This part of a step can be captured as a CUDA graph where ``capturable`` says so.
-
-        Example:
-            >>> from anabranch import layers, optimizers
-            >>> weight = layers.Layer().add_weight((2,), "ones")
-            >>> optimizer = optimizers.SGD(0.5)
-            >>> optimizer.build([weight])
-            >>> weight.value.grad = torch.ones(2)
-            >>> optimizer.prepare()
-            >>> optimizer.update()
-            >>> weight.value.tolist()
-            [0.5, 0.5]
-        """
+    def _update_(self) -> None:
+        """Update the weights with the numbers of ``_prepare_``; nothing is read on the host, so a CUDA graph may hold this."""
         if self._engine_ is None:
             return
         step = self._step_()
@@ -333,82 +294,10 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         self._parts_ = [*found, constrain]  # after the averages, as in Keras
         return self._parts_
 
-    def count(self) -> None:
-        """Count an update.
-
-        Example:
-            >>> optimizer = Optimizer(0.1)
-            >>> optimizer.count()
-            >>> optimizer.iterations
-            1
-        """
-        self._updates_ += 1
+    def _count_(self, updated: bool = True) -> None:
+        """Count an update; one that was left out takes its gradients with it."""
+        self._updates_ += updated
         self._accumulated_.count = 0
-
-    def skip(self) -> None:
-        """Let the gradients of this step be, without counting an update.
-
-        Example:
-            >>> optimizer = Optimizer(0.1)
-            >>> optimizer.skip()
-            >>> optimizer.iterations
-            0
-        """
-        self._accumulated_.count = 0
-
-    # Captured steps
-
-    @property
-    def capturable(self) -> bool:
-        """Whether ``update`` does the same work at every step, so that a CUDA graph of it may be replayed.
-
-        The first update makes state, so it is not the one to capture.
-        """
-        same = not self.gradient_accumulation_steps and not (self.use_ema and self.ema_overwrite_frequency)
-        return same and self._updates_lists_
-
-    def hold(self, device: torch.device | None) -> None:
-        """Hold learning rate and step size as tensors, where a captured ``update`` reads them.
-
-        Schedules and callbacks then reach each replay by ``advance``.
-
-        Args:
-            device: where; None for plain numbers.
-
-        Example:
-            >>> optimizer = Optimizer(0.1)
-            >>> optimizer.hold(torch.device("cpu"))
-        """
-        self._numbers_.hold(device, 2 + len(self.further_numbers(0.0, 1)))
-
-    def bound(self) -> tuple[Any, ...]:
-        """Return what a captured ``update`` goes on using: numbers, constraints, and the addresses of its tensors.
-
-        Example:
-            >>> optimizer = Optimizer(0.1)
-            >>> before = optimizer.bound()
-            >>> optimizer.clipnorm = 1.0
-            >>> optimizer.bound() == before
-            False
-        """
-        numbers = {key: value for key, value in vars(self).items() if key not in _COUNTED and isinstance(value, _PLAIN)}
-        tensors = [*self._numbers_.tensors, *self._averages_.values.values()]
-        constraints = [(w.constraint, dict(_attributes(w.constraint))) for w in self.weights if w.constraint is not None]
-        groups = self._engine_.groups if isinstance(self._engine_, ListUpdate) else None
-        return numbers, constraints, self._engine_, groups, [tensor.data_ptr() for tensor in tensors]
-
-    def advance(self) -> None:
-        """Do what belongs to the replay of a captured ``update``: set its numbers, and count it.
-
-        Example:
-            >>> optimizer = Optimizer(0.1)
-            >>> optimizer.advance()
-            >>> optimizer.iterations
-            1
-        """
-        self.prepare()
-        torch.autograd.graph.increment_version(self._parameters_)
-        self.count()
 
     # Custom loops
 
@@ -438,7 +327,7 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         if not _matched(given, weights):
             return
         known = set(map(id, self.weights))
-        self.follow([*self.weights, *(weight for weight in weights if id(weight) not in known)])
+        follow(self, [*self.weights, *(weight for weight in weights if id(weight) not in known)])
         others = {parameter: parameter.grad for parameter in self._parameters_}
         for parameter in self._parameters_:
             parameter.grad = None
@@ -473,22 +362,6 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
             raise ArgumentTypeError("grads_and_vars must be pairs (gradient, weight).", got=shown(pairs))
         self.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
         return self.iterations
-
-    def finalize(self) -> None:
-        """Put the moving averages in the weights' place where there are any; ``fit`` calls this at its end.
-
-        Example:
-            >>> from anabranch import layers, optimizers
-            >>> weight = layers.Layer().add_weight((2,), "ones")
-            >>> optimizer = optimizers.SGD(1.0, use_ema=True, ema_momentum=0.5)
-            >>> optimizer.apply([torch.ones(2)], [weight])  # the weight is 0 now
-            >>> optimizer.apply([torch.ones(2)], [weight])
-            >>> optimizer.finalize()
-            >>> weight.value.tolist()
-            [-0.5, -0.5]
-        """
-        if self.use_ema:
-            self._averages_.put(self._parameters_)
 
     # State
 
@@ -541,6 +414,13 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         self._parts_ = None
 
 
+def follow(optimizer: Optimizer, weights: Sequence[Weight]) -> None:
+    """Build an optimizer for these weights; as if for the first time where there are others than before."""
+    if {id(weight) for weight in weights} != {id(weight) for weight in optimizer.weights}:
+        optimizer.built = False
+    optimizer.build(weights)
+
+
 def _matched(gradients: list[Any], weights: list[Weight]) -> bool:
     """Return whether there is anything to apply, or raise where gradients and weights do not match."""
     if len(gradients) != len(weights):
@@ -567,7 +447,3 @@ def _matched(gradients: list[Any], weights: list[Weight]) -> bool:
             repair="loss.backward() first, of a loss that depends on them; then [w.value.grad for w in weights]",
         )
     return bool(gradients)
-
-
-def _attributes(thing: object) -> Mapping[str, Any]:
-    return getattr(thing, "__dict__", {})  # functions and slotted objects too

@@ -27,7 +27,7 @@ class RMSprop(Optimizer):
         RMSprop(momentum=0.9)
     """
 
-    joins = True
+    _joins_ = True
 
     learning_rate: Field[RateLike, LearningRate] = rate_field(0.001)
     rho: Field[float, float] = number(default=0.9, least=0, most=1, doc="ρ, the decay of the mean square.")

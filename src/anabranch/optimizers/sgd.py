@@ -22,7 +22,7 @@ class SGD(Optimizer):
         SGD(learning_rate=0.1, momentum=0.9)
     """
 
-    joins = True
+    _joins_ = True
 
     learning_rate: Field[RateLike, LearningRate] = rate_field(0.01)
     momentum: Field[float, float] = number(default=0.0, least=0, most=1, doc="μ, how much of the velocity stays.")

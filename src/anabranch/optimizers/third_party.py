@@ -69,12 +69,8 @@ class TorchOptimizer(Optimizer):
             vars(self)[":name"] = type(made).__name__
         super()._check_()
 
-    def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Return what the factory makes.
-
-        Args:
-            parameters: the weights' tensors.
-        """
+    def _engine_for_(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """Return what the factory makes."""
         return self.factory(parameters)
 
 

@@ -42,7 +42,7 @@ class Rule(Protocol):
     by_element: bool
     """Whether each value is updated by itself, so that tensors that are not contiguous may come as rows."""
 
-    joins: bool
+    _joins_: bool
     """Whether all weights may come as one tensor, as it makes no difference to a value which weight it is of."""
 
     def slots_of(self, index: int) -> Slots:
@@ -109,7 +109,7 @@ class _Group:
 
     def __init__(self, positions: list[int], weights: list[torch.nn.Parameter], slots: Slots, rule: Rule) -> None:
         self.positions, self._by_element = positions, rule.by_element
-        self._joins = rule.joins and is_from(type(rule).update_weights, "anabranch")  # not one that a user has derived
+        self._joins = rule._joins_ and is_from(type(rule).update_weights, "anabranch")  # not one that a user has derived
         self.weights: Tensors = list(weights)
         self.device, self.dtype = weights[0].device, weights[0].dtype
         self.strides = [weight.stride() for weight in weights]

@@ -141,7 +141,7 @@ def variables_of(optimizer: Updating) -> list[Weight]:
     gradient, and its slots: all weights' of one group of slots before those of the next.
     """
     home = Home(str(optimizer.name))
-    found = [_number(optimizer, "iteration", "batches", "int64", home)]
+    found = [_number(optimizer, "iteration", "_batches_", "int64", home)]
     if isinstance(vars(optimizer).get(":learning_rate", 0.0), float):
         found.append(_number(optimizer, "learning_rate", "learning_rate", "float64", home))
     weights = optimizer.weights

@@ -17,6 +17,8 @@ from anabranch.engine.cuda_graphs import CudaGraph, aside
 from anabranch.engine.flat.graph import FlatGraph
 from anabranch.engine.opaque import Opaque, is_plain_module
 from anabranch.graph import Weight
+from anabranch.optimizers import capturing
+from anabranch.optimizers.optimizer import follow
 from anabranch.training.compiled import Compiled, Tensors
 from anabranch.training.data.batch import Batch
 from anabranch.training.loss_record import LossRecord
@@ -44,7 +46,7 @@ def with_replay(model: Trainable, explain: Callable[[], engine.Execution], train
         return explain()
     else:
         trained = model.trainable_weights
-        compiled.optimizer.follow(trained)
+        follow(compiled.optimizer, trained)
         decision = decide(training_facts(model, compiled, program, strategy, trained))
     program.replay(decision.used and not decision.flat)
     measured = compiled.choice.line if training and compiled is not None and model.jit_compile is True else ""
@@ -58,7 +60,7 @@ def training_facts(
     optimizer, replays = compiled.optimizer, compiled.replays
     device = "cuda" if compiled.graph_maker else strategy.device.type
     # on a CPU the update, and with it constraints, is not captured
-    capturable = trained and (optimizer.capturable or device == "cpu")
+    capturable = trained and (capturing.is_capturable(optimizer) or device == "cpu")
     functions = [*compiled.losses, *(w.regularizer for w in trained)]
     functions += [w.constraint for w in trained] if device != "cpu" else []
     return model_facts(model, program, strategy.device)._replace(
@@ -150,7 +152,7 @@ def captured_steps(
             compiled.replays.forget()
         return None
     flat = decision.flat
-    compiled.optimizer.hold(None if flat else runtime.realize(trained[0]).device)
+    capturing.hold_numbers(compiled.optimizer, None if flat else runtime.realize(trained[0]).device)
     return (_FlatSteps if flat else _CapturedSteps)(compiled, compute, program, report, weights, trained)
 
 
@@ -215,11 +217,11 @@ class _CapturedSteps:
 
     def _before(self) -> None:
         """Prepare what the captured update reads."""
-        self._optimizer.advance()
+        capturing.advance(self._optimizer)
 
     def _update(self) -> None:
         """Update the weights, in the captured work."""
-        self._optimizer.update()
+        self._optimizer._update_()
 
     def _after(self, gradients: list[torch.Tensor | None]) -> None:
         """Note that weights have changed."""
@@ -262,7 +264,7 @@ class _CapturedSteps:
         return self._program(), addresses, numbers, self._bound_update()
 
     def _bound_update(self) -> object:
-        return self._optimizer.bound()
+        return capturing.bound_to(self._optimizer)
 
 
 class _FlatSteps(_CapturedSteps):

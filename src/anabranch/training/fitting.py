@@ -154,7 +154,8 @@ class Fit:
                     history.interrupted = True
                     self.callbacks.report(f"interrupted at epoch {self.epoch + 1}, step {self.done}")
                 self.interruption.waiting = True  # from here on Ctrl-C raises as usual
-                self.objective.optimizer.finalize()
+                optimizer = self.objective.optimizer
+                optimizer.finalize_variable_values(optimizer.weights)
                 self.callbacks.on_train_end(logs)
                 if self.resumption:
                     self.resumption.finished()

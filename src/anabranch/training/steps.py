@@ -13,6 +13,8 @@ from anabranch._asked import first_line
 from anabranch._errors import AnabranchError, EngineError, GraphError
 from anabranch.graph import Weight
 from anabranch.graph.call_site import warn
+from anabranch.optimizers import capturing
+from anabranch.optimizers.optimizer import follow
 from anabranch.training.compiled import Compiled, Tensors, detached
 from anabranch.training.data.batch import Batch
 from anabranch.training.executor import Executor, Report, silent
@@ -56,7 +58,7 @@ class TrainStep:
         self._weights = list(dict.fromkeys(weight for layer in layers for weight in layer._own_weights_()))
         runtime.refuse_unfrozen(weight for weight in self._weights if weight not in trained)
         if self._trained:
-            compiled.optimizer.follow(self._trained)
+            follow(compiled.optimizer, self._trained)
         else:
             warn("The model has no trainable weights, so nothing is learned.")
         self._regularized = regularized(self._trained)
@@ -82,7 +84,7 @@ class TrainStep:
         return measured
 
     def _first(self, batch: Batch) -> None:
-        self._compiled.optimizer.hold(None)
+        capturing.hold_numbers(self._compiled.optimizer, None)
         self._plain(batch)
         self._take = self._second
 
@@ -103,7 +105,7 @@ class TrainStep:
             )  # fmt: skip
             if found is not None:
                 return found
-        compiled.optimizer.hold(None)
+        capturing.hold_numbers(compiled.optimizer, None)
         return None
 
     def __call__(self, batch: Batch) -> None:
