@@ -76,7 +76,22 @@ class _Setting(property):
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name, self.key, self.owner = name, f":{name}", owner  # no attribute that somebody writes is called as the key
-        property.__init__(self, operator.attrgetter(self.key), self._set)
+        self.read_by(operator.attrgetter(self.key))
+
+    def read_by(self, read: Callable[[Any], Any]) -> None:
+        """Become the property that ``read`` reads, with the field's line as its docstring still."""
+        line = self.doc
+        property.__init__(self, read, self._set)  # which takes the docstring of ``read``
+        self.doc = line
+
+    @property
+    def doc(self) -> str:
+        """One line of documentation: the property's docstring."""
+        return self.__doc__ or ""
+
+    @doc.setter
+    def doc(self, line: str) -> None:
+        self.__doc__ = line
 
     @unbounded
     def _set(self, instance: Any, value: object) -> None:

@@ -142,10 +142,20 @@ class Weight(Operators["EngineTensor"]):
         axes: axis ``k`` of torch's tensor is axis ``axes[k]`` of ``shape``, or several of them as one; None where both agree.
     """
 
-    __slots__ = (
-        "__weakref__", "assigned", "axes", "dtype", "engine", "gradients", "home", "learned", "name", "options", "shape",
-        "tensor",
-    )  # fmt: skip
+    __slots__ = {  # what ``help`` shows of each
+        "__weakref__": "",
+        "assigned": "Whether somebody set the values, rather than the initializer.",
+        "axes": "Which axes of ``shape`` each axis of torch's tensor is; None where both agree.",
+        "dtype": "Of the values, as a string.",
+        "engine": "The package that holds tensors.",
+        "gradients": "Whether the tensor was last let have gradients, None before.",
+        "home": "The owner that gives the path.",
+        "learned": "Whether it was trainable at first, by which files order weights, whatever is frozen later.",
+        "name": "The last part of the path.",
+        "options": "How it begins and is trained.",
+        "shape": "In Keras's axis order.",
+        "tensor": "The tensor in torch's layout, None until its first use.",
+    }
 
     @unbounded
     def __init__(
@@ -162,13 +172,13 @@ class Weight(Operators["EngineTensor"]):
         self.shape = shape
         self.dtype = dtype
         self.options = options if isinstance(options, WeightOptions) else WeightOptions(options)
-        self.learned = self.options.trainable  # by which files order it, whatever is frozen later
+        self.learned = self.options.trainable
         self.home = home
         self.engine = engine
         self.axes = axes
         self.tensor: EngineTensor | None = None
-        self.assigned = False  # whether somebody set the values, rather than the initializer
-        self.gradients: bool | None = None  # whether the tensor was last let have gradients, None before
+        self.assigned = False
+        self.gradients: bool | None = None
 
     initializer = _option("initializer", "Returns the initial values.")
     regularizer = _option("regularizer", "A penalty on the values, None without.")

@@ -34,7 +34,9 @@ class WeightAttribute(property):
     def __set_name__(self, owner: type, name: str) -> None:
         key = f":{name}"  # as settings are stored
         setattr(owner, key, None)
-        property.__init__(self, operator.attrgetter(key), unbounded(lambda layer, value: layer._set_guarded_(key, value)))
+        put = unbounded(lambda layer, value: layer._set_guarded_(key, value))
+        property.__init__(self, operator.attrgetter(key), put)
+        self.__doc__ = f"The weight ``{name}``; None until it is made."
 
 
 _LACKED = (

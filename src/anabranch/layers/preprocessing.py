@@ -257,7 +257,7 @@ def _statistic(name: str) -> Any:
             )  # fmt: skip
         vars(layer)[name] = value
 
-    return property(read, put)
+    return property(read, put, doc=f"The {name}, a weight once the layer is built.")
 
 
 Normalization.mean, Normalization.variance = _statistic("mean"), _statistic("variance")  # the fields are arguments alone

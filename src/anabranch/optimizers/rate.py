@@ -113,7 +113,7 @@ class _RateField(Field[Any, Any]):
 
     def __set_name__(self, owner: type, name: str) -> None:
         super().__set_name__(owner, name)
-        property.__init__(self, _current, self._set)
+        self.read_by(_current)
 
 
 def _current(optimizer: _Rated) -> LearningRate:

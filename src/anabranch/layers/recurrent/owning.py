@@ -45,7 +45,7 @@ class OfCell(fields.Field[Any, Any]):
         """Return the setting ``each`` of a cell for a class of layers."""
         made = cls(each.default, each.convert, each.plain, each.doc, fixed=each.fixed, fresh=each.fresh, hidden=each.hidden)
         made.name, made.key, made.owner = each.name, each.key, owner
-        property.__init__(made, operator.attrgetter(f"cell.{each.key}"), made._set)
+        made.read_by(operator.attrgetter(f"cell.{each.key}"))
         return made
 
 
