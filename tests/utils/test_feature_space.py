@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import anabranch as ab
 from anabranch import layers
@@ -138,6 +141,35 @@ def test_batches_teach_it_too() -> None:
     assert made.preprocessors["word"].get_vocabulary() == ["[UNK]", "zero", "two", "three", "one"]
     given = FeatureSpace({"x": FeatureSpace.feature("float32", layers.Normalization(mean=1.0, variance=4.0), "float")})
     assert given({"x": [3.0]}).tolist() == [[1.0]]
+
+
+def test_copies_and_pickles() -> None:
+    for used in (False, True):
+        made = space(name="own")
+        if used:
+            ab.Model(made.get_inputs(), layers.Dense(1)(made.get_encoded_features()))
+            made(TABLE)
+        expected = made(TABLE)
+        for other in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+            assert other.get_config() == made.get_config()
+            assert torch.equal(other(TABLE), expected)
+            other.preprocessors["number"].adapt(np.array([[5.0], [7.0]]))  # which is its own
+            assert not torch.equal(other(TABLE), expected)
+            assert torch.equal(made(TABLE), expected)
+            assert other.get_encoded_features().shape == made.get_encoded_features().shape
+    untaught = pickle.loads(pickle.dumps(FeatureSpace({"word": "string_categorical"})))
+    with pytest.raises(ValueError, match="has not learned"):
+        untaught(TABLE)
+    untaught.adapt(TABLE)
+    assert untaught({"word": ["zero"]}).shape == (1, 5)
+
+
+@pytest.mark.on_cpu
+def test_in_a_worker_that_is_spawned() -> None:
+    made = space()
+    rows: Any = [{name: values[row] for name, values in TABLE.items()} for row in range(4)]
+    loader = torch.utils.data.DataLoader(rows, batch_size=None, collate_fn=made, num_workers=1, multiprocessing_context="spawn")
+    assert torch.equal(torch.stack(list(loader)), made(TABLE))
 
 
 @pytest.mark.parametrize(

@@ -136,12 +136,23 @@ class FeatureSpace(LayerHolder):
                 if column not in self.features:
                     raise unknown("column", column, self.features, of="crosses")
         self.preprocessors = {column: feature.preprocessor for column, feature in self.features.items()}
+        self._adapted = not self._learners()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make inputs that are part of no graph yet."""
         self.inputs = {
             column: layers.Input((1,), dtype=feature.dtype, name=column) for column, feature in self.features.items()
         }
         self._model: Model | None = None
         self._encoded: _tree.Nest = None
-        self._adapted = not self._learners()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("inputs", "_model", "_encoded")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin()  # the graph follows from the layers
 
     def _feature(self, column: str, kind: object) -> Feature:
         if isinstance(kind, Feature):
