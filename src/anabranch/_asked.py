@@ -113,6 +113,20 @@ def parameters_of(function: object) -> tuple[str, ...]:
     return () if code is None else code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
+def asked_by(rule: object, call: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return those arguments of a layer's call that a rule of the layer has parameters for, after its first two.
+
+    >>> class Layer:
+    ...     def call(self, inputs, reverse=False): ...
+    ...     def compute_mask(self, inputs, mask=None, reverse=False): ...
+    >>> asked_by(Layer.compute_mask, Layer.call, ("x", True), {})
+    {'reverse': True}
+    """
+    names = parameters_of(unwrapped(rule))[3:]
+    given = {**dict(zip(parameters_of(call)[1:], args, strict=False)), **kwargs} if names else {}
+    return {name: given[name] for name in names if name in given}
+
+
 def _code_of(function: object) -> types.CodeType | None:
     return getattr(function, "__code__", None)  # built-in functions and callable objects have none
 

@@ -1,4 +1,4 @@
-"""Fuzz for some minutes: ``python -m fuzz [KIND …] [--minutes 5] [--seed N] [--cases N]``, or ``make fuzz MINUTES=5``.
+"""Fuzz for some minutes: ``python -m fuzz [KIND …] [--minutes 5] [--seed N] [--cases N] [--only PATTERN]``, or ``make fuzz``.
 
 It prints what differs from Keras without being known, each with its seed and a small script; ``--out FOLDER`` also writes the
 two programs. The exit status is 1 where there was one. An interrupt (Ctrl-C, or the signal to terminate) ends with
@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seed", type=int, default=None, help="of the first case; default: drawn from the clock")
     parser.add_argument("--cases", type=int, default=None, help="of each kind; default: as many as there is time for")
+    parser.add_argument("--only", default="", help="a pattern of the functions, layers or losses to draw; other draws follow")
     parser.add_argument("--out", type=Path, default=None, help="a folder for programs that show what was found")
     parser.add_argument("--most", type=int, default=3, help="programs of one subject and way")
     args = parser.parse_args()
@@ -69,7 +70,7 @@ def main() -> int:
             share[kind] = float("inf")
             continue
         began = time.monotonic()
-        for each in KINDS[kind](start + ran[kind]).found:
+        for each in KINDS[kind](start + ran[kind], args.only).found:
             entry = known(each)
             if entry or is_rounding(each):
                 explained[entry.reason if entry else ROUNDING] += 1

@@ -54,11 +54,14 @@ class Value(NamedTuple):
 class Drawing:
     """A graph under way."""
 
-    def __init__(self, rng: Random, pair: Pair, prefix: str = "", depth: int = 0) -> None:
+    def __init__(self, rng: Random, pair: Pair, prefix: str = "", depth: int = 0, only: str = "") -> None:
         self.rng = rng
         self.pair = pair
         self.prefix = prefix
         self.depth = depth
+        self.only = only
+        self.rows = [row for row in LAYERS if re.search(only, row.make)]
+        self.functions = [op for op in POINTWISE if re.search(only, op.name)]
         self.inputs: list[Value] = []
         self.values: list[Value] = []
         self.used: set[str] = set()
@@ -119,9 +122,12 @@ class Drawing:
 
     def layer(self) -> None:
         """Call a new layer on values of the right ranks."""
-        row = self.rng.choice(LAYERS)
+        if not self.rows:
+            return
+        row = self.rng.choice(self.rows)
         first = self.pick(len(row.inputs[0]), plain=row.make in MASKS_END)
-        wanted = ("int32", "uint8") if row.make == "Embedding" else ("float32", "float16", "bfloat16", "float64")
+        ids = row.make.endswith("Embedding") and row.dtype == "int32"
+        wanted = ("int32", "uint8") if ids else ("float32", "float16", "bfloat16", "float64")
         if first is None or first.dtype not in wanted:
             return
         taken = [first]
@@ -135,7 +141,8 @@ class Drawing:
         if "float16" in made:
             self.pair.rough = 500.0
         names = ", ".join(each.name for each in taken)
-        called = f"{name}({f'[{names}]' if row.as_list and not row.positional else names})"
+        flags = layers.flags_of(self.rng, row)
+        called = f"{name}({f'[{names}]' if row.as_list and not row.positional else names}{flags})"
         if OTHER.search(made):
             return
         if not self.pair.run(f"{name} = {made}", subject):
@@ -172,7 +179,9 @@ class Drawing:
 
     def function(self) -> None:
         """Call a function."""
-        op = self.rng.choice(POINTWISE)
+        if not self.functions:
+            return
+        op = self.rng.choice(self.functions)
         first = self.pick(op.args[0].ndim, plain=True)
         if first and first.dtype == "float32":
             more = [repr(each) for each in op.args[1:]] + [f"{key}={value!r}" for key, value in op.kwargs.items()]
@@ -198,7 +207,7 @@ class Drawing:
         value = self.pick(plain=True)
         if value is None:
             return
-        inner = Drawing(self.rng, self.pair, f"{self.name('n')}_", self.depth + 1)
+        inner = Drawing(self.rng, self.pair, f"{self.name('n')}_", self.depth + 1, self.only)
         inner.input(repr(value.shape[1:]), value.dtype)
         for _ in range(self.rng.randint(1, 4)):
             inner.step()
@@ -226,11 +235,16 @@ class Drawing:
         return name if self.pair.run(f"{name} = keras.Model({source}, {outputs})", "graph: model") else None
 
 
-def case(seed: int) -> Pair:
-    """Run the case of a seed."""
+def case(seed: int, only: str = "") -> Pair:
+    """Run the case of a seed.
+
+    Args:
+        seed: of the draws.
+        only: a pattern; new layers and functions in whose names it is not found are not drawn.
+    """
     rng = Random(seed)
     pair = Pair("graph", 5.0)
-    drawing = Drawing(rng, pair)
+    drawing = Drawing(rng, pair, only=only)
     for _ in range(rng.choice((1, 1, 2, 3))):
         words = rng.random() < 0.2
         drawing.input(rng.choice(("(4,)", "(None,)")) if words else rng.choice(INPUTS), "int32" if words else "float32")

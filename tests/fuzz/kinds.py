@@ -5,7 +5,7 @@ from collections.abc import Callable
 from fuzz import functions, graphs, layers, training
 from fuzz.beside import Pair
 
-KINDS: dict[str, Callable[[int], Pair]] = {
+KINDS: dict[str, Callable[[int, str], Pair]] = {
     "graphs": graphs.case,
     "layers": layers.case,
     "functions": functions.case,

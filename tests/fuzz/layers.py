@@ -46,10 +46,15 @@ def made(rng: Random, case: Case, changed: float = 0.3, dtypes: float = 0.1) -> 
     return f"keras.layers.{case.make}({', '.join(f'{name}={text}' for name, text in config.items())})"
 
 
-def case(seed: int) -> Pair:
-    """Run the case of a seed."""
+def case(seed: int, only: str = "") -> Pair:
+    """Run the case of a seed.
+
+    Args:
+        seed: of the draws.
+        only: a pattern; layers whose names it is not found in are not drawn.
+    """
     rng = Random(seed)
-    name = rng.choice(NAMES)
+    name = rng.choice([each for each in NAMES if re.search(only, each)])
     row = rng.choice(BY_NAME[name])
     arrays = [np.empty((2, *(size or 2 for size in shape[1:]))) for shape in row.inputs]
     sizes = values.sizes(rng, arrays, 0.4)
@@ -71,11 +76,12 @@ def case(seed: int) -> Pair:
     low, high = (0.1, 1.1) if row.positive else (-2.0, 2.0)
     if row.dtype.startswith(("int", "uint")):
         low, high = 0, row.int_input_max
-    mode = ", training=False" if "training" in _call(name) else ""
+    flags = flags_of(rng, row)
+    mode = flags + ", training=False" if "training" in _call(name) else flags
     lines = [
         f"layer = {made(rng, row)}",
         *(f"s{n} = keras.Input(batch_shape={shape}, dtype={dtype!r})" for n, shape in enumerate(open_)),
-        f"s = layer({x.replace('x', 's')})",
+        f"s = layer({x.replace('x', 's')}{flags})",
         *(
             f"{n} = draw({rng.randrange(1000)}, {dtype!r}, {shape}, {low}, {high})"
             for n, shape in zip(names, shapes, strict=True)
@@ -97,14 +103,19 @@ def case(seed: int) -> Pair:
     ]
     random = name in RANDOM or DROPS.search(lines[0]) is not None
     if not random:
-        lines += [f"z = layer({x}, training=True)", "#: same z"] if "training" in _call(name) else []
+        lines += [f"z = layer({x}{flags}, training=True)", "#: same z"] if "training" in _call(name) else []
         lines += ["w = [weight.numpy() for weight in layer.weights]", "#: same w"]
     if batch and dtype in values.FLOATS and not random and rng.random() < 0.6:
-        lines += [f"g = gradients(layer, {x})", "#: same g"]
+        lines += [f"g = gradients(layer, {x}{flags})", "#: same g"]
     if rng.random() < 0.3 and dtype != "bfloat16":  # which NumPy has not
         lines += [f"m = keras.Model({whole.replace('x', 's')}, s)", f"p = m.predict({_plain(whole)}, verbose=0)", "#: same p"]
     rough = 500.0 if re.search("float(16|64)", "".join(lines)) else 3.0
     return play(f"layers.{name}", lines, rough, lambda line: line.startswith(("layer = ", "layer(", "x")))
+
+
+def flags_of(rng: Random, row: Case) -> str:
+    """Return code of the arguments beside the inputs that are true or false, with which a row calls its layer, or of some."""
+    return "".join(f", {name}={value}" for name, value in row.extra.items() if isinstance(value, bool) and rng.random() < 0.8)
 
 
 def _call(name: str) -> Any:

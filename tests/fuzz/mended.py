@@ -20,11 +20,13 @@ from keras.src.layers.attention.multi_head_attention import MultiHeadAttention
 from keras.src.layers.core.dense import Dense
 from keras.src.layers.core.embedding import Embedding
 from keras.src.layers.preprocessing.image_preprocessing.clahe import ContrastLimitedAdaptiveHistogramEqualization as Clahe
+from keras.src.layers.preprocessing.image_preprocessing.equalization import Equalization
 
 _attention, _affine, _clahe, _one_hot, _pad = (
     nn.dot_product_attention, image.affine_transform, Clahe._clahe, nn.one_hot, numpy.pad,
 )  # fmt: skip
 _heads, _perspective, _scale = MultiHeadAttention.call, image.perspective_transform, image.scale_and_translate
+_equalize = Equalization.transform_images
 HALF = (torch.float16, torch.bfloat16)
 
 
@@ -110,6 +112,13 @@ def clahe(layer: Any, images: Any) -> Any:
         return _clahe(layer, images)
 
 
+def equalize(layer: Any, images: Any, transformation: Any, training: bool = True) -> Any:
+    """Take the histogram of each image; Keras one of the whole batch."""
+    if images.ndim != 4 or len(images) < 2 or not training:
+        return _equalize(layer, images, transformation, training)
+    return torch.cat([_equalize(layer, each, transformation, training) for each in images.split(1)])
+
+
 @functools.wraps(MultiHeadAttention.call)  # its signature says what masks it takes
 def heads(layer: Any, *given: Any, **named: Any) -> Any:
     """Leave queries, keys and values their masks; Keras takes them away, for all that comes after it in a model too."""
@@ -183,6 +192,9 @@ MENDS = (
     Mend(Clahe, "_clahe", clahe, (
         "layer = keras.layers.ContrastLimitedAdaptiveHistogramEqualization(tile_grid_size=(2, 2), clip_limit=0.5)",
         "y = layer(draw(0, 'float32', (1, 7, 6, 3), 0, 255))",
+    )),
+    Mend(Equalization, "transform_images", equalize, (
+        "layer = keras.layers.Equalization()", "y = layer(draw(0, 'float32', (2, 6, 5, 3), 0, 255), training=True)",
     )),
 )  # fmt: skip
 OWN = {(each.owner, each.name): getattr(each.owner, each.name) for each in MENDS}

@@ -89,11 +89,16 @@ MODELS = (  # the inputs' shape, and the layers between them and the last
 )
 
 
-def case(seed: int) -> Pair:
-    """Run the case of a seed."""
+def case(seed: int, only: str = "") -> Pair:
+    """Run the case of a seed.
+
+    Args:
+        seed: of the draws.
+        only: a pattern; losses whose names it is not found in are not drawn.
+    """
     rng = Random(seed)
     shape, between = rng.choice(MODELS)
-    loss, policy = rng.choice(LOSSES), rng.choice(POLICIES)
+    loss, policy = rng.choice([each for each in LOSSES if re.search(only, each)]), rng.choice(POLICIES)
     sparse, labels = (
         "Sparse" in loss,
         any(word in loss for word in ("Sparse", "Categorical", "Binary", "KL", "Dice", "Tversky")),

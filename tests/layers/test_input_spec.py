@@ -98,3 +98,17 @@ def test_a_table_both_ways_has_masks_where_there_are_ids() -> None:
     assert logits.masked == (getattr(found, "_keras_mask", None) is not None)
     with pytest.raises(ShapeError, match="that of the rows"):
         layer(ab.Input((4, 2)), reverse=True)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_ids_of_any_dtype_have_a_mask_and_vectors_keep_theirs(dtype: str, keras: Any) -> None:
+    for space in (ab, keras):
+        ids, vectors = space.Input((4,), dtype=dtype), space.Input((4, 3))
+        layer = space.layers.ReversibleEmbedding(6, 3, mask_zero=True)
+        model = space.Model([ids, vectors], [layer(ids), layer(vectors, reverse=True)])
+        rows, logits = model([np.array([[1, 2, 0, 0]], dtype), np.ones((1, 4, 3), "float32")])
+        assert rows._keras_mask.tolist() == [[True, True, False, False]]
+        assert getattr(logits, "_keras_mask", None) is None
+        if space is ab:
+            assert [each.masked for each in model.outputs] == [True, False]
+            assert not layer(vectors, True).masked

@@ -478,15 +478,16 @@ class Layer(Configured):
             return ()
         return mask_rule.reach(self, node, given)
 
-    def _symbolic_mask_(self, inputs: Any, mask: Any) -> Any:
+    def _symbolic_mask_(self, inputs: Any, mask: Any, **more: object) -> Any:
         """Return a symbolic mask for the output's in a description: by ``compute_mask``, which here gets symbolic tensors.
 
         Args:
             inputs: the symbolic input, or a list of them.
             mask: its mask as a symbolic tensor, None where it has none.
+            more: arguments of the call that ``compute_mask`` has parameters for besides.
         """
         try:
-            return self.compute_mask(inputs, mask)
+            return self.compute_mask(inputs, mask, **more)
         except Exception:  # what cannot be said of symbolic tensors is said when it runs
             return mask
 

@@ -186,9 +186,9 @@ class ReversibleEmbedding(Embedding):
         logits = kernels.linear_back(kernels.cast(inputs, self.reverse_dtype or self.compute_dtype), table)
         return logits if self.logit_soft_cap is None else kernels.soft_capped(logits, self.logit_soft_cap)
 
-    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:
-        """Return where ids are not 0, None without ``mask_zero``; of vectors the mask that they have."""
-        return mask if kernels.is_float(inputs) else super().compute_mask(inputs, mask)
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None, reverse: bool = False) -> Tensor | None:
+        """Return where ids are not 0, None without ``mask_zero``; of vectors, with ``reverse``, the mask they have."""
+        return mask if reverse else super().compute_mask(inputs, mask)
 
     def _grid_(self, name: str) -> quantizable.Grid:
         reverse = name == "reverse_embeddings"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from anabranch import _tree
-from anabranch._asked import has_shape
+from anabranch._asked import asked_by, has_shape
 from anabranch.graph import CallSite, Graph, Node, Shape, Spec, Tensor, with_values
 from anabranch.graph.call_site import warn
 from anabranch.graph.operators import Operator
@@ -31,10 +31,16 @@ class Masking(Protocol):
     def supports_masking(self) -> bool:
         """Whether a mask goes on."""
 
+    def call(self, *args: object, **kwargs: object) -> _tree.Nest:
+        """Compute."""
+
+    def compute_mask(self, inputs: object, previous_mask: object) -> _tree.Nest:
+        """Return the mask of what it gives."""
+
     def _call_takes_(self, name: str) -> bool:
         """Return whether ``call`` has a parameter ``name``."""
 
-    def _symbolic_mask_(self, inputs: object, mask: object) -> _tree.Nest:
+    def _symbolic_mask_(self, inputs: object, mask: object, **more: object) -> _tree.Nest:
         """Return the symbolic mask of what it gives."""
 
 
@@ -50,7 +56,8 @@ def reach(layer: Masking, node: Node, given: Sequence[int]) -> tuple[int, ...]:
     if all(leaf is None for leaf in _tree.leaves(previous)):
         previous = None
     explicit = node.kwargs.get("mask") if layer._call_takes_("mask") else None
-    found = layer._symbolic_mask_(inputs, previous if explicit is None else explicit)
+    more = asked_by(type(layer).compute_mask, type(layer).call, node.args, node.kwargs)
+    found = layer._symbolic_mask_(inputs, previous if explicit is None else explicit, **more)
     reached = [len(mask.shape) if has_shape(mask) else 0 for mask in _tree.leaves(found)]
     return (*reached, *(0,) * (node.output_count - len(reached)))[: node.output_count]
 

@@ -46,6 +46,6 @@ class Masking(Pointwise):
             return (inputs != self.mask_value).any(-1)
         return runtime.unequal(runtime.as_tensors(inputs), self.mask_value)
 
-    def _symbolic_mask_(self, inputs: Symbol, mask: object) -> Symbol:
+    def _symbolic_mask_(self, inputs: Symbol, mask: object, **more: object) -> Symbol:
         """Return a mask of the steps."""
         return mask_like(inputs.shape[:-1], inputs.node.site)

@@ -285,7 +285,7 @@ class Concatenate(Joining):
             return None
         return runtime.side_by_side(runtime.as_tensors(list(inputs)), runtime.as_tensors(list(mask)), self.axis)
 
-    def _symbolic_mask_(self, inputs: Sequence[Tensor], mask: Masks | None) -> Tensor | None:
+    def _symbolic_mask_(self, inputs: Sequence[Tensor], mask: Masks | None, **more: object) -> Tensor | None:
         """Return the mask of most axes."""
         return None if mask is None else max((one for one in mask if one is not None), key=lambda one: len(one.shape))
 

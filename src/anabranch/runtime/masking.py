@@ -11,7 +11,7 @@ import torch
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree
-from anabranch._asked import has_shape, parameters_of
+from anabranch._asked import asked_by, has_shape, parameters_of
 from anabranch.graph import Operation
 from anabranch.graph.facts import mask_key, taken
 from anabranch.graph.masks import of_function
@@ -82,7 +82,8 @@ def passed_on(
     inside = [None if id(leaf) in given else mask for leaf, mask in zip(leaves, inside, strict=True)]
     if not layer.supports_masking or all(mask is not None for mask in inside):
         return inside
-    masks = _tree.leaves(layer.compute_mask(first, previous))
+    more = asked_by(type(layer).compute_mask, type(layer).call, args, kwargs)
+    masks = _tree.leaves(layer.compute_mask(first, previous, **more))
     masks += [None] * (len(leaves) - len(masks))
     return [mask if own is None else own for own, mask in zip(inside, masks, strict=False)]
 
