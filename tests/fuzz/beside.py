@@ -26,7 +26,7 @@ from anabranch._errors import AnabranchError
 from anabranch.graph import Tensor
 
 mended.apply()
-FUNCTIONS = {"np": np, "torch": torch, **{name: getattr(helpers, name) for name in ("draw", "fill", "gradients")}}
+FUNCTIONS = {"np": np, "torch": torch, **{name: getattr(helpers, name) for name in ("draw", "fill", "gradients", "gradients_of")}}
 ROUGH = {"float64": 1e-6, "float32": 1e-4, "float16": 1e-2, "bfloat16": 6e-2}
 """How far apart results may be, by dtype, relative to the greatest of them."""
 
@@ -58,7 +58,7 @@ class Difference:
     def script(self, library: str) -> str:
         """Return a program that shows what one library gives; it runs with tests/ in PYTHONPATH."""
         first = 'import os; os.environ["KERAS_BACKEND"] = "torch"\n' if library == "keras" else ""
-        names = "import numpy as np\nimport torch\nfrom fuzz.helpers import draw, fill, gradients"
+        names = "import numpy as np\nimport torch\nfrom fuzz.helpers import draw, fill, gradients, gradients_of"
         names += "\nfrom fuzz import mended\nmended.apply()" if library == "keras" else ""
         return "\n".join([f"{first}import {library} as keras\n{names}\n", *self.lines, ""])
 

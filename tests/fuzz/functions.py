@@ -153,6 +153,18 @@ class Call:
         return lines
 
 
+    def learned(self) -> list[str]:
+        """Return the lines that compare gradients for the arrays of floats; none where they would say little."""
+        if not self.case.gradient or self.rng.random() < 0.5:
+            return []
+        drawn = [line.partition(" = ") for line in self.lines if re.search(r"'float(32|64)'.*(?<!odd=True)[)]$", line)]
+        names = [name for name, _, _ in drawn if re.search(rf"\b{name}\b(?![.](numpy|tolist))", self.code)]
+        if not names:
+            return []
+        arrays = ", ".join(names)
+        return [*self.lines, f"f = lambda {arrays}: keras.ops.{self.case.name}({self.code})", f"g = gradients_of(f, {arrays})", "#: same g"]
+
+
 def _open(rng: Random, unknown: str, axis: int) -> bool:
     return unknown == "all" or (unknown == "first" and axis == 0) or (unknown == "some" and rng.random() < 0.4)
 
@@ -169,6 +181,9 @@ def case(seed: int, only: str = "") -> Pair:
     call = Call(rng, rng.choice(BY_NAME[name]))
     lines = call.script()
     pair = play(f"ops.{name}", lines)
+    learned = call.learned()
+    if learned and not pair.found and "y" in pair.theirs:
+        pair.found += play(f"gradient of ops.{name}", learned, 10.0).found
     for each in pair.found:
         if each.lines[-1] in ("#: same y", "#: same z") and each.what in ("values", "shape", "count", "object"):
             line = f"y = keras.ops.{name}({call.code})"

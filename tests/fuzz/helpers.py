@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils import _pytree as tree
 
 ODD = (float("nan"), float("inf"), float("-inf"), 0.0, -0.0)
 
@@ -53,6 +54,20 @@ def gradients(layer: Any, *x: Any, **flags: bool) -> list[torch.Tensor]:
     count = len(found) - len(weights)
     found = [torch.zeros_like(each) if g is None else g for each, g in zip(wanted, found, strict=True)]
     return [*found[:count], *(_in_keras_order(w, g) for w, g in zip(weights, found[count:], strict=True))]
+
+
+def gradients_of(function: Any, *x: Any) -> list[torch.Tensor]:
+    """Return the gradients of a projection of what a function gives that is a float, for the arrays that are floats; 0 for none."""
+    given = [each.clone().requires_grad_() if each.is_floating_point() else each for each in x]
+    rng = np.random.default_rng(2)
+    results = [each for each in tree.tree_leaves(function(*given)) if torch.is_tensor(each) and each.is_floating_point()]
+    whole = [(each.double() * torch.from_numpy(np.asarray(rng.normal(size=tuple(each.shape))))).sum() for each in results]
+    wanted = [each for each in given if each.requires_grad]
+    total = sum(whole, torch.zeros(()))
+    if not total.requires_grad:
+        return [torch.zeros_like(each) for each in wanted]
+    found = torch.autograd.grad(total, wanted, allow_unused=True)
+    return [torch.zeros_like(each) if g is None else g for each, g in zip(wanted, found, strict=True)]
 
 
 def _in_keras_order(weight: Any, gradient: torch.Tensor) -> torch.Tensor:
