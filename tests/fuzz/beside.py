@@ -26,7 +26,11 @@ from anabranch._errors import AnabranchError
 from anabranch.graph import Tensor
 
 mended.apply()
-FUNCTIONS = {"np": np, "torch": torch, **{name: getattr(helpers, name) for name in ("draw", "fill", "gradients", "gradients_of")}}
+FUNCTIONS = {
+    "np": np,
+    "torch": torch,
+    **{name: getattr(helpers, name) for name in ("draw", "fill", "gradients", "gradients_of")},
+}
 ROUGH = {"float64": 1e-6, "float32": 1e-4, "float16": 1e-2, "bfloat16": 6e-2}
 """How far apart results may be, by dtype, relative to the greatest of them."""
 

@@ -152,7 +152,6 @@ class Call:
                 lines += [f"m = keras.Model([{', '.join(names)}], s)", *again, f"z = m([{', '.join(names)}])", "#: same z"]
         return lines
 
-
     def learned(self) -> list[str]:
         """Return the lines that compare gradients for the arrays of floats; none where they would say little."""
         if not self.case.gradient or self.rng.random() < 0.5:
@@ -162,7 +161,12 @@ class Call:
         if not names:
             return []
         arrays = ", ".join(names)
-        return [*self.lines, f"f = lambda {arrays}: keras.ops.{self.case.name}({self.code})", f"g = gradients_of(f, {arrays})", "#: same g"]
+        return [
+            *self.lines,
+            f"f = lambda {arrays}: keras.ops.{self.case.name}({self.code})",
+            f"g = gradients_of(f, {arrays})",
+            "#: same g",
+        ]
 
 
 def _open(rng: Random, unknown: str, axis: int) -> bool:

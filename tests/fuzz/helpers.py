@@ -57,7 +57,7 @@ def gradients(layer: Any, *x: Any, **flags: bool) -> list[torch.Tensor]:
 
 
 def gradients_of(function: Any, *x: Any) -> list[torch.Tensor]:
-    """Return the gradients of a projection of what a function gives that is a float, for the arrays that are floats; 0 for none."""
+    """Return the gradients, for the arrays that are floats, of a projection of what a function gives; 0 where it has none."""
     given = [each.clone().requires_grad_() if each.is_floating_point() else each for each in x]
     rng = np.random.default_rng(2)
     results = [each for each in tree.tree_leaves(function(*given)) if torch.is_tensor(each) and each.is_floating_point()]

@@ -291,6 +291,23 @@ def test_attention_of_numbers_of_heads_that_are_not_known(heads: int, shared: in
     torch.testing.assert_close(model([*given]), ops.dot_product_attention(*given, given[1]))
 
 
+@pytest.mark.parametrize("name", ["mask", "bias"])
+@pytest.mark.parametrize(
+    ("query", "given"),
+    [((1, 3, 1, 4), (1, 17, 3, 3)), ((1, 3, 1, 4), (5, 1, 3, 3)), ((1, 1, 2, 4), (2, 3, 1)), ((2, 3, 2, 0), (2, 17, 3, 3)),
+     ((1, 1, 1, 4), (1, 5)), ((1, 3, 1, 4), (1, 1, 1, 3, 3))],
+)  # fmt: skip
+def test_attention_whose_logits_would_be_stretched(name: str, query: tuple[int, ...], given: tuple[int, ...]) -> None:
+    others = {name: np.ones(given, "float32")}
+    for x in (torch.ones(query), symbol(*query)):
+        for cap in (None, 2.0):
+            with pytest.raises(ShapeError, match=f"{name} does not fit the logits"):
+                ops.dot_product_attention(x, x, x, attn_logits_soft_cap=cap, **others)
+    x = torch.ones(3, 5, 4, 4)
+    for size in ((4, 5, 5), (1, 5), (5,), (), (3, 1, 5, 1)):
+        assert ops.dot_product_attention(x, x, x, **{name: np.ones(size, "float32")}).shape == x.shape
+
+
 @pytest.mark.parametrize("shape", [(4, 5, 1), (1, 1, 1), (1, 4, 3)])
 def test_means_over_3d_windows_that_only_padding_behind_fills(shape: tuple[int, int, int]) -> None:
     x = torch.rand(2, *shape, 3)

@@ -7,7 +7,7 @@ import math
 from anabranch import runtime
 from anabranch._arguments import Positive
 from anabranch._errors import ShapeError
-from anabranch.graph import rules
+from anabranch.graph import Shape, rules
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor, TensorLike
@@ -69,6 +69,9 @@ def dot_product_attention(
             "There is one value for each key.", expected="key (B, S, K, H), value (B, S, K, V)",
             got=f"{shape(tensor(key))} and {shape(tensor(value))}",
         )  # fmt: skip
+    for name, extra in (("bias", bias), ("mask", mask)):
+        if extra is not None:
+            _check_fits(name, tensor(extra), (*shape(q)[:3], shape(k)[2]))
     added = None if bias is None else _matrix(bias).to(runtime.dtype_of(dtype(q)))
     seen = None if mask is None else _matrix(mask) if dtype(tensor(mask)) == "bool" else _matrix(mask) != 0
     if is_causal and (seen is not None or added is not None or attn_logits_soft_cap):
@@ -91,3 +94,12 @@ def _matrix(value: TensorLike) -> Tensor:
     """Return a tensor with two axes at least, which torch needs of what is added to logits."""
     value = tensor(value)
     return value if rank(value) > 1 else value.reshape(1, -1)
+
+
+def _check_fits(name: str, given: Tensor, logits: Shape) -> None:
+    """Refuse what torch would stretch the logits (B, N, T, S) for, or not look at where there are none."""
+    pairs = zip(shape(given)[::-1], logits[::-1], strict=False)
+    if rank(given) > len(logits) or any(None not in (size, wanted) and size not in (1, wanted) for size, wanted in pairs):
+        raise ShapeError(
+            f"{name} does not fit the logits.", expected=f"{logits}, or 1 in the place of a size", got=str(shape(given))
+        )
