@@ -21,8 +21,17 @@ LAYERS = [row for row in layers.ROWS if not row.make.startswith("Random")]
 INPUTS = ("(4,)", "(6,)", "(5, 3)", "(4, 3)", "(None, 3)", "(6, 6, 2)", "(None, None, 3)", "(5, 6, 3)", "(3, 4, 4, 2)", "()")
 OPERATORS = (
     "{0} * 2", "{0} + {1}", "{0} - {1}", "{0} * {1}", "1 - {0}", "{0} / 2", "{0}[:, :2]", "{0}[:, -1]", "{0}[..., :1]", "-{0}",
-    "{0} ** 2", "{0} > {1}", "{0} @ {1}", "abs({0})",
+    "{0} ** 2", "{0} > {1} + 0.0137", "{0} @ {1}", "abs({0})",
 )  # fmt: skip
+STEPS = re.compile(
+    "round|floor|ceil|trunc|sign|signbit|equal|greater_equal|less|hard_shrink|threshold|angle|any|all|count_nonzero|"
+    "logical_not|cast|saturate_cast"
+)
+"""Functions that jump at 0, halves and integers, which layers give but for rounding: they take values moved away from there."""
+
+ORDERS = ("argmax", "argmin", "argsort")
+"""Functions that say which of some values comes first, also of those that are equal but for rounding: its place moves each."""
+
 POINTWISE = [
     op for op in OPS
     if op.symbolic and op.oracle and op.same_dtype and op.same_rule and op.args and isinstance(op.args[0], every_op.np.ndarray)
@@ -185,7 +194,12 @@ class Drawing:
         first = self.pick(op.args[0].ndim, plain=True)
         if first and first.dtype == "float32":
             more = [repr(each) for each in op.args[1:]] + [f"{key}={value!r}" for key, value in op.kwargs.items()]
-            self.compute(f"keras.ops.{op.name}({', '.join([first.name, *more])})", [first], f"ops.{op.name} in a graph")
+            x = first.name
+            if STEPS.fullmatch(op.name):
+                x = f"{x} + 0.0137"
+            elif op.name in ORDERS:
+                x = f"{x} + 0.0137 * keras.ops.cumsum(keras.ops.cumsum(keras.ops.ones_like({x}), -1), 1)"
+            self.compute(f"keras.ops.{op.name}({', '.join([x, *more])})", [first], f"ops.{op.name} in a graph")
 
     def compute(self, code: str, taken: list[Value], subject: str) -> bool:
         """Add what an expression gives; return whether it is the same in both."""
