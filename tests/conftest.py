@@ -14,6 +14,7 @@ from typing import Any
 import browser as browsers
 import devices
 import pytest
+import seeds
 
 import anabranch
 from anabranch.config import precision
@@ -30,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Settle the device, and let Ctrl-C reach the processes that tests start: a shell's background job is born deaf to it."""
     found = devices.Devices(config.getoption("--device"), config.getoption("--record"))
     config.pluginmanager.register(found)
+    config.pluginmanager.register(seeds)
     if "cuda" not in found.kinds:  # kernels of Triton run in its interpreter, which is chosen before it is first imported
         os.environ.setdefault("TRITON_INTERPRET", "1")
     signal.signal(signal.SIGINT, signal.default_int_handler)
