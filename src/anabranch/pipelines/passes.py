@@ -96,17 +96,29 @@ class Cached:
         self.saved = found
 
 
-class Shuffled:
-    """Elements in an order that is drawn, in each pass or once."""
+class Draws:
+    """A generator for each pass, in which an order is drawn anew or the first pass's again."""
 
-    def __init__(self, size: int, seed: int, *, anew: bool) -> None:
-        self.size, self.seed, self.anew = size, seed, anew
+    def __init__(self, seed: int, *, anew: bool = True) -> None:
+        self.seed, self.anew = seed, anew
         self.passes = 0
+
+    def __call__(self) -> np.random.Generator:
+        """Begin a pass."""
+        draw = np.random.default_rng([abs(self.seed) % 2**63, self.passes if self.anew else 0])
+        self.passes += 1
+        return draw
+
+
+class Shuffled:
+    """Elements in an order that is drawn."""
+
+    def __init__(self, size: int, draws: Draws) -> None:
+        self.size, self.draws = size, draws
 
     def __call__(self, items: Iterator[Any]) -> Iterator[Any]:
         """Yield the elements of a pass."""
-        draw = np.random.default_rng([abs(self.seed) % 2**63, self.passes if self.anew else 0])
-        self.passes += 1
+        draw = self.draws()
         waiting = list(itertools.islice(items, self.size))
         for item in items:
             index = int(draw.integers(len(waiting)))

@@ -274,7 +274,7 @@ class Pipeline(Batched):
         """
         _check_count("buffer_size", buffer_size)
         first = config.seed() if seed is None else int(seed)
-        return self._then(passes.Shuffled(buffer_size, first, anew=reshuffle_each_iteration), self._length)
+        return self._then(passes.Shuffled(buffer_size, passes.Draws(first, anew=reshuffle_each_iteration)), self._length)
 
     @checked
     def repeat(self, count: int | None = None) -> Pipeline:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from anabranch import config
 from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import ArgumentError
+from anabranch.pipelines.passes import Draws
 from anabranch.pipelines.pipeline import Pipeline
 from anabranch.training.data.arrays import to_tensor
 
@@ -81,30 +81,27 @@ def timeseries_dataset_from_array(
     size = 1 if batch_size is None else batch_size
     if size < 1:
         raise ArgumentError("batch_size must be ≥ 1.", got=shown(batch_size))
-    batches = _Batches(series, wanted, starts, steps, batch_size, first if shuffle else None)
+    batches = _Batches(series, wanted, starts, steps, batch_size, Draws(first) if shuffle else None)
     found = Pipeline(batches, -(-len(starts) // size))
     found.batch_size = batch_size
     return found
 
 
 class _Batches:
-    """Batches of windows, and of targets where there are any; ``seed``: that of the order, which each pass draws anew."""
+    """Batches of windows, and of targets where there are any; ``draws``: of the order, where it is drawn."""
 
     def __init__(
         self, series: torch.Tensor, wanted: torch.Tensor | None, starts: torch.Tensor, steps: torch.Tensor,
-        batch_size: int | None, seed: int | None,
+        batch_size: int | None, draws: Draws | None,
     ) -> None:  # fmt: skip
         self.series, self.wanted, self.starts, self.steps = series, wanted, starts, steps
-        self.batch_size, self.seed = batch_size, seed
-        self.passes = 0
+        self.batch_size, self.draws = batch_size, draws
 
     def __call__(self) -> Iterator[Any]:
         """Begin a pass."""
         order = self.starts
-        if self.seed is not None:
-            draw = np.random.default_rng([abs(self.seed) % 2**63, self.passes])
-            self.passes += 1
-            order = order[torch.from_numpy(draw.permutation(len(order)))]
+        if self.draws is not None:
+            order = order[torch.from_numpy(self.draws().permutation(len(order)))]
         size = self.batch_size or 1
         for at in range(0, len(order), size):
             begin = order[at : at + size]
