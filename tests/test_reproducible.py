@@ -101,6 +101,30 @@ def _initial(added: bool) -> list[np.ndarray[Any, Any]]:
     return [np.array(weight) for name in ("first", "last") for weight in model.get_layer(name).get_weights()]
 
 
+@pytest.mark.parametrize("kind", ["model", "sequential", "without input", "layer"])
+def test_initial_values_follow_the_seed_that_layers_were_made_under(kind: str) -> None:
+    """They are made when they are first read, and until then other seeds may have been set."""
+
+    def made(seed: int) -> Any:
+        utils.set_random_seed(seed)
+        x = ab.Input((3,))
+        dense = layers.Dense(2, name="dense")
+        if kind == "model":
+            return ab.Model(x, dense(x))
+        return {"sequential": ab.Sequential([x, dense]), "without input": ab.Sequential([dense])}.get(kind, dense)
+
+    def kernel(of: Any) -> Any:
+        of(np.ones((1, 3), "float32"))
+        return of.get_weights()[0]
+
+    one, two = kernel(made(1)), kernel(made(2))
+    assert not np.array_equal(one, two)
+    first, second, again = made(1), made(2), made(1)
+    np.testing.assert_array_equal(kernel(again), one)
+    np.testing.assert_array_equal(kernel(second), two)
+    np.testing.assert_array_equal(kernel(first), one)
+
+
 def test_another_layer_leaves_initial_values() -> None:
     for alone, beside in zip(_initial(False), _initial(True), strict=True):
         np.testing.assert_array_equal(alone, beside)

@@ -1,11 +1,41 @@
-"""State of the process that settings, layers and models share: changes, seedings, claims."""
+"""State of the process that settings, layers and models share: changes, and the seed."""
 
 from __future__ import annotations
 
+import os
+
+
+class Seeding:
+    """One setting of the seed, from which layers and generators made until the next one draw.
+
+    Args:
+        seed: None is one that the operating system draws when it is first asked for.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._seed = seed
+        self._claims = 0
+        self.reached_torch = seed is None  # torch has a seed of its own until one is set
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
+        if self._seed is None:
+            self._seed = int.from_bytes(os.urandom(4), "little")
+        return self._seed
+
+    def next_claim(self) -> int:
+        """Return how many models claimed layers made since this seed was set, and count one more.
+
+        Initial values depend on this number, so that three models from one function differ and a seeded program repeats itself.
+        """
+        self._claims += 1
+        return self._claims - 1
+
+
 _floatx = "float32"
 _changes = 0
-_seedings = 0
-_claims = 0
+_seeding = Seeding()
 remat_scopes: list[object] = []  # those that are open; the last one holds for the layers that are made
 
 
@@ -31,23 +61,12 @@ def note_change() -> None:
     _changes += 1
 
 
-def seedings() -> int:
-    """Return how often a seed was set; generators and models that compare it know when to restart."""
-    return _seedings
+def seeding() -> Seeding:
+    """Return the last setting of the seed; generators and models that hold another one know that they restart."""
+    return _seeding
 
 
-def note_seeding() -> None:
-    """Count that a seed was set; claims are counted from 0 again."""
-    global _seedings, _claims
-    _seedings += 1
-    _claims = 0
-
-
-def next_claim() -> int:
-    """Return how many models claimed layers since the seed was set, and count one more.
-
-    Initial values depend on this number, so that three models from one function differ and a seeded program repeats itself.
-    """
-    global _claims
-    _claims += 1
-    return _claims - 1
+def set_seed(number: int) -> None:
+    """Set the seed."""
+    global _seeding
+    _seeding = Seeding(number)

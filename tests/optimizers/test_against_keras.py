@@ -62,9 +62,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 
 
 def weight(values: np.ndarray, name: str) -> Weight:
-    made = Weight(name, values.shape, "float32", lambda shape, dtype=None: values, Home("layer"), runtime)
-    made.home.ordinal = 0
-    return made
+    return Weight(name, values.shape, "float32", lambda shape, dtype=None: values, Home("layer"), runtime)
 
 
 @pytest.mark.usefixtures("kernels")

@@ -17,9 +17,7 @@ from anabranch.optimizers.parts import Step, clips
 
 def weight(values: Any, name: str = "kernel", path: str = "layer") -> Weight:
     array = np.asarray(values, "float32")
-    made = Weight(name, array.shape, "float32", lambda shape, dtype=None: array, Home(path), runtime)
-    made.home.ordinal = 0
-    return made
+    return Weight(name, array.shape, "float32", lambda shape, dtype=None: array, Home(path), runtime)
 
 
 def take(optimizer: Any, weights: list[Weight], gradients: list[Any]) -> None:

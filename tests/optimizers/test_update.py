@@ -38,7 +38,6 @@ def weights_of(shapes: list[tuple[int, ...]], dtypes: tuple[str, ...] = ("float3
     for index, shape in enumerate(shapes):
         array = np.random.default_rng(index).normal(size=shape).astype(dtypes[index % len(dtypes)])
         made.append(Weight(f"w{index}", shape, str(array.dtype), lambda s, dtype=None, a=array: a, Home("layer"), runtime))
-        made[-1].home.ordinal = 0
     return made
 
 

@@ -17,6 +17,10 @@ def test_the_global_seed_reaches_torch_once() -> None:
     runtime.synchronise_seed()  # nobody has set a seed since
     second = torch.rand(3)
     assert equal(first, torch.rand(3, generator=torch.Generator().manual_seed(7)))
+    ab.utils.set_random_seed(7)
+    drawn = torch.rand(3)
+    layers.Dense(2)(np.ones((1, 3), "float32"))
+    assert not equal(torch.rand(3), drawn), "what runs first does not let a user's numbers come again"
     assert not equal(first, second)
     ab.utils.set_random_seed(7)  # the same number counts as a new setting
     runtime.synchronise_seed()

@@ -11,7 +11,6 @@ from anabranch._asked import is_integer, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch._frames import bounded
 
-_seed: int | None = None
 _deterministic = False
 _torchs_benchmark: bool | None = None  # whether cuDNN tried its algorithms before determinism was enabled
 
@@ -24,15 +23,14 @@ def seed() -> int:
         >>> seed()
         7
     """
-    global _seed
-    if _seed is None:
-        _seed = int.from_bytes(os.urandom(4), "little")
-    return _seed
+    return _process.seeding().seed
 
 
 @bounded
 def set_seed(value: SupportsIndex) -> None:
-    """Set the global seed; generators and initial values follow. ``utils.set_random_seed`` sets this and Python's and NumPy's.
+    """Set the global seed; generators and the initial values of layers made from now on follow.
+
+    ``utils.set_random_seed`` sets this and Python's and NumPy's.
 
     Args:
         value: an integer from -2⁶³ to 2⁶⁴ - 1.
@@ -46,14 +44,12 @@ def set_seed(value: SupportsIndex) -> None:
         >>> seed()
         7
     """
-    global _seed
     if (not isinstance(value, int) and not is_integer(value)) or isinstance(value, bool):
         raise ArgumentTypeError("A seed must be an integer.", got=shown(value))
     number = operator.index(value)
     if not -(2**63) <= number < 2**64:  # what torch takes
         raise ArgumentError("The seed is out of range.", expected="-2**63 to 2**64 - 1", got=shown(value))
-    _seed = number
-    _process.note_seeding()
+    _process.set_seed(number)
 
 
 def enable_op_determinism() -> None:

@@ -94,7 +94,7 @@ class Program:
         streams: bool = True,
     ) -> None:
         self._jit = jit
-        self._streams, self._seeding = streams, _process.seedings()
+        self._streams, self._seeding = streams, _process.seeding()
         self._remat = remat
         self._batch_shapes: Shapes = ()  # of the first batch, which a budget is worked out for
         self.graph = graph
@@ -147,8 +147,8 @@ class Program:
 
     def invalidate(self) -> None:
         """Check before the next batch whether weights have changed, or the seed."""
-        if self._streams and self._seeding != _process.seedings():
-            self._seeding = _process.seedings()
+        if self._streams and self._seeding is not _process.seeding():
+            self._seeding = _process.seeding()
             runtime.restart_streams(
                 value for each in (self, *self._others.values()) for part in each.lowered.root.modules()
                 for value in vars(part).values() if isinstance(value, torch.Generator)

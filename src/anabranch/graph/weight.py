@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
-from anabranch import _tree
+from anabranch import _process, _tree
 from anabranch._asked import first_line, is_boolean, is_from, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, DtypeError, ShapeError
 from anabranch._frames import bound_methods, leave, unbounded
@@ -32,13 +32,24 @@ Aggregation = Literal["none", "mean", "sum", "only_first_replica"]  # over devic
 
 
 class Home:
-    """Which model owns a layer, the first that took it: the model's ordinal since the seed was set, and the path there."""
+    """Which model owns a layer, the first that took it: the path there, and the model's number among those of its seeding.
 
-    __slots__ = ("__weakref__", "ordinal", "path")
+    The seed is that of when the layer was made: values are made when they are first read, and until then it may be set again.
+    """
+
+    __slots__ = ("__weakref__", "ordinal", "path", "seeding")
 
     def __init__(self, path: str) -> None:
         self.ordinal: int | None = None
         self.path = path
+        self.seeding = _process.seeding()
+
+    def take(self, path: str, numbers: dict[_process.Seeding, int] | None = None) -> None:
+        """Note the path, and the number of the model, or of what is called by itself; ``numbers``: the model's, by seeding."""
+        numbers = {} if numbers is None else numbers
+        if self.seeding not in numbers:
+            numbers[self.seeding] = self.seeding.next_claim()
+        self.ordinal, self.path = numbers[self.seeding], path
 
 
 class Unowned(Home):

@@ -357,7 +357,7 @@ class Layer(Configured):
                     mask_rule.warn_of_lost_mask(self, call_site())
                 runtime.synchronise_seed()
                 if not self._claimed_:
-                    self._claim_(_process.next_claim(), self.name)
+                    self._claim_(self.name)
             return runtime.carried(*runtime.run(self, args, kwargs))
         except AnabranchError as error:
             explained(error)

@@ -181,14 +181,15 @@ class Holding(Operation):
         """The path in the model that first claimed the layer, e.g. ``backbone/conv2d``."""
         return self._home_.path
 
-    def _claim_(self, ordinal: int, path: str) -> None:
-        """Note once which model first took this layer, and its path there; sublayers follow."""
-        if self._home_.ordinal is not None:
+    def _claim_(self, path: str, numbers: dict[_process.Seeding, int] | None = None) -> None:
+        """Note once which model first took this layer, and its path there; sublayers follow. ``numbers``: the model's."""
+        if self._claimed_:
             return
-        self._home_.ordinal, self._home_.path = ordinal, path
+        numbers = {} if numbers is None else numbers
+        self._home_.take(path, numbers)
         counts: dict[str, int] = {}
         for layer in self._sublayers_():
-            layer._claim_(ordinal, f"{path}/{numbered(layer.name, counts)}")
+            layer._claim_(f"{path}/{numbered(layer.name, counts)}", numbers)
 
     @property
     def _claimed_(self) -> bool:

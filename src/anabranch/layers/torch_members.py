@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
 
-from anabranch import _process, runtime
+from anabranch import runtime
 from anabranch._arguments import checked, guarded, to_boolean
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentError, EngineError
@@ -165,7 +165,7 @@ class TorchMembers(_Registered):
         if not self._claimed_:
             if self._makes_weights_ or self._sublayers_():
                 self._need_built_()
-            self._claim_(_process.next_claim(), self.name)
+            self._claim_(self.name)
 
     # Parameters
 

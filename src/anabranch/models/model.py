@@ -114,15 +114,10 @@ class Model(Views, Stored):
         for source in self._need_graph_().inputs:
             if isinstance(source.node.operation, InputLayer):
                 source.node.operation.models.add(self)
-        new = [
-            (layer, name)
-            for layer, name in self._need_graph_().names.items()
-            if isinstance(layer, Layer) and not layer._claimed_
-        ]
-        if new:
-            ordinal = _process.next_claim()
-            for layer, name in new:
-                layer._claim_(ordinal, name)
+        numbers: dict[_process.Seeding, int] = {}
+        for layer, name in self._need_graph_().names.items():
+            if isinstance(layer, Layer):
+                layer._claim_(name, numbers)
 
     # The graph
 
@@ -165,7 +160,7 @@ class Model(Views, Stored):
         if self._graph_ is None:
             self._implicit_ = implicit.graph_for(self, implicit.specs_of(self, x), self._implicit_)
             if not self._claimed_:
-                self._claim_(_process.next_claim(), self.name)
+                self._claim_(self.name)
 
     def build(self, input_shape: _tree.Nest = None) -> None:
         """Make the weights of a model that writes its own ``call``, for a shape with the batch first or a nest of shapes.

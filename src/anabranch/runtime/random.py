@@ -51,14 +51,17 @@ class _Stream:
     """A generator, and since which seed it draws under which name."""
 
     def __init__(self, generator: torch.Generator) -> None:
-        self.generator, self.seeding, self.name = generator, -1, ""
+        self.generator, self.name = generator, ""
+        self.seeding: _process.Seeding | None = None
         self.initial = generator.get_state()  # before the first draw
 
 
 _streams: weakref.WeakKeyDictionary[Home, _Stream] = weakref.WeakKeyDictionary()
-_resumed: dict[tuple[int, str], torch.Tensor] = {}  # by seed and name, states of streams that nobody has asked for yet
+_resumed: dict[
+    tuple[_process.Seeding | None, str], torch.Tensor
+] = {}  # by seed and name, states of streams that nobody has asked for yet
 _named: dict[str, int] = {}  # how many layers of a path have drawn since the seed was set
-_seeding = -1  # which seed that was
+_seeding: _process.Seeding | None = None  # which that was
 _own: ContextVar[bool] = ContextVar("own", default=True)
 
 
@@ -97,7 +100,7 @@ def stream(home: Home) -> torch.Generator | None:
     known = _streams.get(home)
     if known is None or known.generator.device.type != device().type:
         known = _streams[home] = _Stream(torch.Generator(device()))
-    if known.seeding != _process.seedings():
+    if known.seeding is not _process.seeding():
         _begin(home, known)
     return known.generator
 
@@ -106,13 +109,13 @@ def restart_streams(generators: Iterable[torch.Generator]) -> None:
     """Let those of the generators that are streams follow the seed that was set since they last drew."""
     asked = set(map(id, generators))
     for home, known in list(_streams.items()):
-        if id(known.generator) in asked and known.seeding != _process.seedings():
+        if id(known.generator) in asked and known.seeding is not _process.seeding():
             _begin(home, known)
 
 
 def stream_states(*, drawn: bool = False) -> dict[str, torch.Tensor]:
     """Return the states of all streams in use by name; ``drawn``: of those from which somebody has drawn."""
-    used = [known for known in list(_streams.values()) if known.seeding == _process.seedings()]
+    used = [known for known in list(_streams.values()) if known.seeding is _process.seeding()]
     states = {known.name: (known.generator.get_state(), known.initial) for known in used}
     return {name: state for name, (state, initial) in states.items() if not (drawn and torch.equal(state, initial))}
 
@@ -120,7 +123,7 @@ def stream_states(*, drawn: bool = False) -> dict[str, torch.Tensor]:
 def set_stream_states(states: Mapping[str, torch.Tensor]) -> None:
     """Set what ``stream_states`` returned, also of streams that are asked for later."""
     _resumed.clear()
-    _resumed.update({(_process.seedings(), name): state for name, state in states.items()})
+    _resumed.update({(_process.seeding(), name): state for name, state in states.items()})
     for known in list(_streams.values()):
         _resume(known)
 
@@ -128,8 +131,8 @@ def set_stream_states(states: Mapping[str, torch.Tensor]) -> None:
 def _begin(home: Home, known: _Stream) -> None:
     """Seed a stream anew, or set the state in which a run left it."""
     global _seeding
-    if _seeding != _process.seedings():
-        _seeding = _process.seedings()
+    if _seeding is not _process.seeding():
+        _seeding = _process.seeding()
         _named.clear()
     number = _named[home.path] = _named.get(home.path, -1) + 1
     known.seeding, known.name = _seeding, f"{home.path}#{number}"

@@ -9,11 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from anabranch import _process, config
+from anabranch import _process
 from anabranch.runtime.devices import HOST, device
 from anabranch.runtime.random import set_stream_states, stream_states
-
-_followed = 0
 
 
 def random_state() -> bytes:
@@ -28,11 +26,11 @@ def random_state() -> bytes:
 
 
 def synchronise_seed() -> None:
-    """Seed torch's generators once for each ``set_random_seed`` since the last call."""
-    global _followed
-    if _process.seedings() != _followed:
-        torch.manual_seed(config.seed())
-        _followed = _process.seedings()
+    """Seed torch's generators where the seed that was set last has not reached them yet."""
+    seeding = _process.seeding()
+    if not seeding.reached_torch:
+        torch.manual_seed(seeding.seed)
+        seeding.reached_torch = True
 
 
 def random_states() -> dict[str, Any]:

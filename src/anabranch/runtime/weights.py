@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.fx.proxy import Proxy
 
-from anabranch import _process, config
+from anabranch import _process
 from anabranch._asked import described
 from anabranch._errors import ArgumentTypeError, DataError, EngineError
 from anabranch.graph import Weight
@@ -70,8 +70,6 @@ def gets_gradient(value: torch.Tensor | Proxy) -> bool:
 
 
 def _initial_value(weight: Weight) -> torch.Tensor:
-    if weight.home.ordinal is None:
-        weight.home.ordinal = _process.next_claim()
     array = weight.to_native(torch.from_numpy(first_array(weight))).contiguous()
     try:
         tensor = array.to(device(), getattr(torch, weight.dtype))
@@ -90,7 +88,10 @@ def _initial_value(weight: Weight) -> torch.Tensor:
 def first_array(weight: Weight) -> np.ndarray[Any, Any]:
     """Return the initial value in Keras's axis order, a function of seed, owning model and path."""
     kind = "float32" if weight.dtype in NARROW else weight.dtype
-    key = f"{config.seed()}/{weight.home.ordinal}/{weight.path}"
+    home = weight.home
+    if home.ordinal is None:
+        home.take(home.path)
+    key = f"{home.seeding.seed}/{home.ordinal}/{weight.path}"
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     if isinstance(weight.initializer, SeededInitializer):
         rng = np.random.default_rng(int.from_bytes(digest, "little"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any, SupportsIndex
 
-from anabranch import config
+from anabranch import _process, config
 from anabranch._arguments import checked
 from anabranch._loading import when_loaded
 
@@ -43,3 +43,4 @@ def _seed_numpy(random: Any) -> None:
 
 def _seed_torch(torch: Any) -> None:
     torch.manual_seed(config.seed())
+    _process.seeding().reached_torch = True  # what is drawn from now on is not drawn again

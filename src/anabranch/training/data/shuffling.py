@@ -10,14 +10,14 @@ from anabranch import _process, config
 from anabranch._asked import is_boolean, shown
 from anabranch._errors import ArgumentError
 
-_counted = (-1, -1)
+_counted: tuple[_process.Seeding | None, int] = (None, -1)
 
 
 def next_fit() -> int:
     """Return how many fits ran since the seed was set, and count one more."""
     global _counted
-    seedings, fits = _counted
-    _counted = (_process.seedings(), fits + 1 if seedings == _process.seedings() else 0)
+    (seeding, fits), now = _counted, _process.seeding()
+    _counted = (now, fits + 1 if seeding is now else 0)
     return _counted[1]
 
 
