@@ -309,3 +309,85 @@ def test_a_model_of_the_users_own_and_nested_models() -> None:
     for each in (model, nested):
         each.load_torch_weights(module)
         torch.testing.assert_close(each(on_device(x)).detach().cpu(), module(x).detach(), rtol=1e-5, atol=1e-5)
+
+
+class Recurrent(nn.Module):
+    """One of torch's recurrent modules, and a layer behind its last step."""
+
+    def __init__(self, kind: Any, count: int, both_ways: bool, bias: bool = True) -> None:
+        super().__init__()
+        self.rnn = kind(5, 7, count, batch_first=True, bidirectional=both_ways, bias=bias)
+        self.fc = nn.Linear(14 if both_ways else 7, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.fc(self.rnn(x)[0][:, -1])
+
+
+def recurrent(kind: Any, count: int, both_ways: bool, bias: bool = True) -> Any:
+    x = h = ab.Input((4, 5))
+    for _ in range(count):
+        layer = kind(7, return_sequences=True, use_bias=bias)
+        h = (layers.Bidirectional(layer) if both_ways else layer)(h)
+    return ab.Model(x, layers.Dense(3)(h[:, -1]))
+
+
+KINDS = [(nn.LSTM, layers.LSTM), (nn.GRU, layers.GRU), (nn.RNN, layers.SimpleRNN)]
+
+
+@pytest.mark.parametrize("both_ways", [False, True], ids=["one way", "both ways"])
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(("torchs", "kind"), KINDS, ids=["lstm", "gru", "rnn"])
+def test_recurrent_modules_are_taken_apart(torchs: Any, kind: Any, count: int, both_ways: bool) -> None:
+    torch.manual_seed(0)
+    module, x = Recurrent(torchs, count, both_ways), torch.randn(2, 4, 5)
+    state = module.state_dict()
+    for given in (state, {name: state[name] for name in sorted(state)}):  # as in safetensors
+        model = recurrent(kind, count, both_ways)
+        assert exchange.match_torch_weights(model, given).certain
+        model.load_torch_weights(given)
+        torch.testing.assert_close(model(on_device(x)).detach().cpu(), module(x).detach(), rtol=1e-5, atol=1e-5)
+    # and back: what is exported has torch's names, and is read again
+    exported = model.to_torch()
+    names = {name.rpartition(".")[2] for name in exported.state_dict()}
+    assert "weight_hh_l0" in names
+    assert ("weight_hh_l0_reverse" in names) == both_ways
+    again = recurrent(kind, count, both_ways)
+    again.load_torch_weights(exported)
+    assert all(np.array_equal(a, b) for a, b in zip(again.get_weights(), model.get_weights(), strict=True))
+    torch.testing.assert_close(exported(on_device(x)).detach().cpu(), module(x).detach(), rtol=1e-5, atol=1e-5)
+
+
+def test_names_and_mappings_of_recurrent_modules() -> None:
+    x = ab.Input((4, 5))
+    b, a = layers.LSTM(7, name="second")(x), layers.LSTM(7, name="first")(x)
+    model = ab.Model(x, layers.Subtract()([a, b]))
+    torch.manual_seed(0)
+    module = nn.ModuleDict({"first": nn.LSTM(5, 7, batch_first=True), "second": nn.LSTM(5, 7, batch_first=True)})
+    others = nn.ModuleDict({"u": module["first"], "v": nn.LSTMCell(5, 7)})
+    others["v"].load_state_dict({name.removesuffix("_l0"): value for name, value in module["second"].state_dict().items()})
+    values = torch.randn(2, 4, 5)
+    expected = (module["first"](values)[0] - module["second"](values)[0])[:, -1].detach()
+    model.load_torch_weights(module)
+    torch.testing.assert_close(model(on_device(values)).detach().cpu(), expected, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ArgumentError, match="in more than one way"):
+        model.load_torch_weights(others)
+    model.load_torch_weights(others, {"u": "first"})
+    torch.testing.assert_close(model(on_device(values)).detach().cpu(), expected, rtol=1e-5, atol=1e-5)
+    stacked = nn.LSTM(5, 7, 2)
+    plan = exchange.match_torch_weights(model, stacked, {"l0": "first"})
+    assert {m.source: m.target.path for m in plan.matches if m.reason == "mapping"} == {
+        "weight_ih_l0": "first/lstm_cell/kernel", "weight_hh_l0": "first/lstm_cell/recurrent_kernel",
+        "bias_ih_l0 + bias_hh_l0": "first/lstm_cell/bias",
+    }  # fmt: skip
+
+
+def test_recurrent_modules_that_no_layer_is() -> None:
+    model = recurrent(layers.LSTM, 1, False)
+    projected = nn.ModuleDict({"rnn": nn.LSTM(5, 7, proj_size=3), "fc": nn.Linear(7, 3)})
+    with pytest.raises(FileFormatError, match=r"extra: .*rnn\.weight_ih_l0"):
+        model.load_torch_weights(projected)
+    before = recurrent(layers.GRU, 1, False, bias=False)
+    module = Recurrent(nn.GRU, 1, False, bias=False)
+    before.load_torch_weights(module)
+    x = torch.randn(2, 4, 5)
+    torch.testing.assert_close(before(on_device(x)).detach().cpu(), module(x).detach(), rtol=1e-5, atol=1e-5)

@@ -14,6 +14,7 @@ from anabranch._arguments import checked
 from anabranch._asked import shown
 from anabranch._errors import MOST_SHOWN, ArgumentError, ArgumentTypeError, FileFormatError, shortened
 from anabranch._tables import Column, Table, terminal_width
+from anabranch.exchange.packed import Part, taken_apart
 from anabranch.exchange.state_dicts import Source, tensors_of
 from anabranch.exchange.weight_groups import Group, Target, groups_of
 from anabranch.graph import AnyModel, Operation
@@ -161,8 +162,10 @@ def match_torch_weights(model: AnyModel, source: Source, mapping: Mapping[str, s
     ordered = names != sorted(names)  # safetensors sorts by name, which says less than the order in which modules were made
     if not ordered:
         tensors = {name: tensors[name] for name in sorted(tensors, key=_natural)}
+    parts = taken_apart(tensors)
+    tensors = {name: part.tensor for name, part in parts.items()}
     groups = groups_of(model)
-    state = _Matching(groups, tensors, ordered)
+    state = _Matching(groups, parts, ordered)
     left_out = state.given(mapping or {})
     state.named()
     state.inferred()
@@ -182,14 +185,13 @@ class _Module(NamedTuple):
     signature: Signature
 
 
-def _modules(tensors: Mapping[str, torch.Tensor]) -> list[_Module]:
+def _modules(parts: Mapping[str, Part]) -> list[_Module]:
     by_module: dict[str, dict[str, str]] = defaultdict(dict)
-    for name in tensors:
-        module, _, role = name.rpartition(".")
-        if role != _COUNTER:
-            by_module[module][role] = name
+    for name, part in parts.items():
+        if part.role != _COUNTER:
+            by_module[part.module][part.role] = name
     return [
-        _Module(module, roles, _signature((role, tuple(tensors[name].shape)) for role, name in roles.items()))
+        _Module(module, roles, _signature((role, tuple(parts[name].tensor.shape)) for role, name in roles.items()))
         for module, roles in by_module.items()
     ]
 
@@ -201,11 +203,11 @@ def _signature(shapes: Iterable[tuple[str, tuple[int, ...]]]) -> Signature:
 class _Matching:
     """Pairs of our groups and torch's modules, found one kind of evidence after the other."""
 
-    def __init__(self, groups: list[Group], tensors: Mapping[str, torch.Tensor], ordered: bool) -> None:
-        self._tensors = tensors
+    def __init__(self, groups: list[Group], parts: Mapping[str, Part], ordered: bool) -> None:
+        self._parts = parts
         self._ordered = ordered
         self._groups = groups
-        self._modules = _modules(tensors)
+        self._modules = _modules(parts)
         self._signatures = [_signature((role, target.shape) for role, target in group.targets.items()) for group in groups]
         self._pairs: dict[int, int] = {}  # positions of groups and modules
         self._done: set[int] = set()  # positions of modules
@@ -213,24 +215,24 @@ class _Matching:
 
     def given(self, mapping: Mapping[str, str | None]) -> set[str]:
         """Match what the caller says, and return the tensors that are left out."""
-        groups = {group.path: position for position, group in enumerate(self._groups)}
+        groups = {path: position for position, group in enumerate(self._groups) for path in (group.holder, group.path)}
         targets = {target.path: (p, target) for p, group in enumerate(self._groups) for target in group.targets.values()}
         modules = {module.name: position for position, module in enumerate(self._modules)}
         left_out: set[str] = set()
         for source, path in mapping.items():
-            names = [source] if source in self._tensors else [n for n in self._tensors if n.startswith(f"{source}.")]
+            names = [source] if source in self._parts else [name for name in self._parts if self._is_in(name, source)]
             if not names:
                 raise ArgumentError("mapping names a tensor that is not there.", got=shown(source))
             if path is None:
                 left_out.update(names)
-                self._done |= {modules[name] for name in {n.rpartition(".")[0] for n in names} if name in modules}
+                self._done |= {modules[name] for name in {self._parts[name].module for name in names} if name in modules}
             elif path in groups and source in modules:
                 self._pair(groups[path], modules[source], "mapping")
-            elif path in targets and source in self._tensors:
+            elif path in targets and source in self._parts:
                 position, target = targets[path]
                 self._pairs.setdefault(position, -1)
-                self._done.add(modules[source.rpartition(".")[0]])
-                self.matches.append(Match(source, target, tuple(self._tensors[source].shape), "mapping"))
+                self._done.add(modules[self._parts[source].module])
+                self.matches.append(Match(source, target, tuple(self._parts[source].tensor.shape), "mapping"))
             else:
                 near = [*groups, *targets][:MOST_SHOWN]
                 raise ArgumentError(
@@ -239,6 +241,10 @@ class _Matching:
                 )  # fmt: skip
         return left_out
 
+    def _is_in(self, name: str, module: str) -> bool:
+        """Return whether a tensor is one of a module's, or of a module's inside it."""
+        return f"{self._parts[name].module}.".startswith(f"{module}.") or name.startswith(f"{module}.")
+
     def _pair(self, group: int, module: int, reason: str) -> None:
         self._pairs[group] = module
         self._done.add(module)
@@ -246,7 +252,7 @@ class _Matching:
             name = self._modules[module].tensors.get(role)
             if name is not None:
                 flat = "; flattened H W C here" if target.flattened else ""
-                self.matches.append(Match(name, target, tuple(self._tensors[name].shape), reason + flat))
+                self.matches.append(Match(name, target, tuple(self._parts[name].tensor.shape), reason + flat))
 
     def _open(self, position: int) -> bool:
         return position not in self._pairs
@@ -257,7 +263,8 @@ class _Matching:
         for position, module in enumerate(self._modules):
             plain[_plain(module.name)].append(position)
         for position, group in enumerate(self._groups):
-            found = [m for m in plain.get(_plain(group.path), ()) if m not in self._done]
+            names = dict.fromkeys((_plain(group.path), _plain(group.holder)))
+            found = [m for name in names for m in plain.get(name, ()) if m not in self._done]
             if self._open(position) and len(found) == 1 and self._modules[found[0]].signature == self._signatures[position]:
                 self._pair(position, found[0], "name")
 
@@ -301,7 +308,12 @@ class _Matching:
         return found
 
     def _numbered(self, first: int, second: int) -> bool:
-        """Return whether the names of two modules differ in a number first: ``layer1.0.bn2``, ``layer1.1.bn1``."""
+        """Return whether the names of two modules differ in a number first: ``layer1.0.bn2``, ``layer1.1.bn1``.
+
+        Torch's recurrent modules run forward first: ``rnn.l0``, ``rnn.l0_reverse``.
+        """
+        if self._modules[second].name == f"{self._modules[first].name}_reverse":
+            return True
         pairs = zip(_natural(self._modules[first].name), _natural(self._modules[second].name), strict=False)
         a, b = next(((a, b) for a, b in pairs if a != b), ((0, 0, ""), (0, 0, "")))
         return bool(a[0] and b[0])

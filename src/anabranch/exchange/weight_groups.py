@@ -54,12 +54,14 @@ class Group(NamedTuple):
 
     Args:
         path: the layer's path in the model.
+        holder: the path of the outermost layer that holds this one alone, such as the LSTM of a cell; else ``path``.
         targets: the weights by what torch calls them; others by their own names.
         before: a bit for each group that the input is computed from.
         producer: the position of the group whose output, through nothing but layers without weights, is the input; or None.
     """
 
     path: str
+    holder: str
     targets: dict[str, Target]
     before: int
     producer: int | None
@@ -85,12 +87,12 @@ def groups_of(model: AnyModel) -> list[Group]:
         given = [values[number] for number in step.inputs]
         result = _Value(_union(given), *_passed(step, given))
         flattened = given[0].flattened if len(given) == 1 else ()
-        for path, layer in _weighted(step.path, step.node.operation):
+        for holder, path, layer in _weighted(step.path, step.node.operation):
             own = [weight for weight in layer._own_weights_() if weight not in positions]
             if own:
                 targets = {ROLES.get(w.name, w.name): _target(path, layer, w, flattened) for w in own}
                 positions |= dict.fromkeys(own, len(found))
-                found.append(Group(path, targets, result.before, result.producer))
+                found.append(Group(path, holder, targets, result.before, result.producer))
             elif not layer._own_weights_():
                 continue
             position = positions[layer._own_weights_()[0]]
@@ -106,17 +108,19 @@ def _union(given: list[_Value]) -> int:
     return before
 
 
-def _weighted(path: str, operation: Operation) -> Iterator[tuple[str, Operation]]:
-    """Yield a layer and those inside it, with their paths, in order."""
-    stack = [(path, operation)]
+def _weighted(path: str, operation: Operation) -> Iterator[tuple[str, str, Operation]]:
+    """Yield a layer and those inside it, with the path of what holds each alone and its own, in order."""
+    stack = [(path, path, operation)]
     seen = set[Operation]()
     while stack:
-        path, layer = stack.pop()
+        holder, path, layer = stack.pop()
         if layer in seen:
             continue
         seen.add(layer)
-        yield path, layer
-        stack += reversed([(f"{path}/{child.path.rpartition('/')[2]}", child) for child in layer._sublayers_()])
+        yield holder, path, layer
+        inside = [(f"{path}/{child.path.rpartition('/')[2]}", child) for child in layer._sublayers_()]
+        alone = len(inside) == 1 and not layer._own_weights_()
+        stack += reversed([(holder if alone else name, name, child) for name, child in inside])
 
 
 def _target(path: str, layer: Operation, weight: Weight, flattened: Flattened) -> Target:

@@ -63,6 +63,7 @@ from .masks import (
     with_mask as with_mask,
 )
 from .members import (
+    cell_weights as cell_weights,
     convert as convert,
     converted as converted,
     let_train as let_train,

@@ -97,20 +97,23 @@ def convert(layer: Operation, tensors: Iterable[torch.Tensor], function: Callabl
 
 
 def rename_recurrent(state: dict[str, Any], theirs: str, ours: str, gru: bool) -> None:
-    """Give the weights of one of torch's recurrent modules, at the prefix ``theirs``, the names of a cell at ``ours``.
+    """Give the weights of one of torch's recurrent modules, at the prefix ``theirs``, the names of a cell at ``ours``."""
+    names = {part: f"{theirs}{part}_l0" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+    given = {part: state.pop(name) for part, name in names.items() if name in state}
+    state.update({f"{ours}{role}": value for role, value in cell_weights(given, gru).items()})
+
+
+def cell_weights(given: Mapping[str, torch.Tensor], gru: bool) -> dict[str, torch.Tensor]:
+    """Return what torch's recurrent modules have for one layer, ``weight_ih`` and others, as a cell has it.
 
     Torch has two biases, of which Keras adds up all but a GRU's; a GRU's gates are r, z, n there and z, r, n here.
     """
-
-    def reordered(value: torch.Tensor) -> torch.Tensor:
-        r, z, n = value.chunk(3)
-        return torch.cat([z, r, n])
-
-    weights = [state.pop(f"{theirs}weight_{name}_l0", None) for name in ("ih", "hh")]
-    biases = [state.pop(name) for name in (f"{theirs}bias_ih_l0", f"{theirs}bias_hh_l0") if name in state]
     if gru:
-        weights, biases = ([value if value is None else reordered(value) for value in values] for values in (weights, biases))
-    found = dict(zip((f"{ours}weight", f"{ours}recurrent_kernel"), weights, strict=True))
+        parts = {name: value.chunk(3) for name, value in given.items()}
+        given = {name: torch.cat([z, r, n]) for name, (r, z, n) in parts.items()}
+    roles = {"weight": "weight_ih", "recurrent_kernel": "weight_hh"}
+    found = {role: given[name] for role, name in roles.items() if name in given}
+    biases = [given[name] for name in ("bias_ih", "bias_hh") if name in given]
     if biases:
-        found[f"{ours}bias"] = torch.stack(biases) if gru and len(biases) == 2 else sum(biases[1:], biases[0])
-    state.update({name: value for name, value in found.items() if value is not None})
+        found["bias"] = torch.stack(biases) if gru and len(biases) == 2 else sum(biases[1:], biases[0])
+    return found
