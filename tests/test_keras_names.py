@@ -18,6 +18,7 @@ import pytest
 
 import anabranch
 from anabranch._errors import MissingAttributeError
+from anabranch.layers.absent import QUANTIZABLE
 
 MISSING = Path(__file__).parent / "golden" / "keras_names.txt"
 PAGE = Path(__file__).parents[1] / "docs" / "coming-from-keras.md"
@@ -32,7 +33,7 @@ METHODS = {
         ("quantized_build", "quantized_call", "get_quantization_layer_structure"),
         "a quantized layer's `build` and `call` do it; GPTQ and AWQ, which ask for a structure, are not there",
     ),
-    "quantize": "`Dense`, `EinsumDense`, `Embedding` and `ReversibleEmbedding` have it, and models",
+    "quantize": re.sub("[A-Z][A-Za-z]+", lambda found: f"`{found[0]}`", QUANTIZABLE) + " have it, and models",
     "forward": "a layer is no torch.nn.Module: call it, or write `to_torch()`",
 }
 """Methods that are left out, and why; packages give the reason for their names themselves."""

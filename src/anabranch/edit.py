@@ -426,7 +426,7 @@ def quantize(where: Selector = Quantizable, mode: str | None = None, config: obj
     asked = resolved(mode, config)
 
     def quantized(old: Layer) -> Layer:
-        twin = _copied(old, Quantizable, "nothing to quantize", "Dense, EinsumDense or Embedding")
+        twin = _copied(old, Quantizable, "nothing to quantize")
         twin.quantize(config=asked)
         return twin
 
@@ -434,13 +434,15 @@ def quantize(where: Selector = Quantizable, mode: str | None = None, config: obj
 
 
 def _low_rank(layer: Layer) -> LowRank:
-    return _copied(layer, LowRank, "no LoRA", "Dense, EinsumDense, Embedding, Conv1D, Conv2D or Conv3D")
+    return _copied(layer, LowRank, "no LoRA")
 
 
-def _copied(layer: Layer, kind: type[K], lack: str, expected: str) -> K:
+def _copied(layer: Layer, kind: type[K], lack: str) -> K:
     """Return a copy, with weights of its own, of a layer that is to be of a kind."""
     if not isinstance(layer, kind):
-        raise ArgumentError(f"{layer._error_label_()} has {lack}.", expected=expected, repair="another selector")
+        public = (getattr(layers, name) for name in dir(layers))
+        names = dict.fromkeys(each.__name__ for each in public if isinstance(each, type) and issubclass(each, kind))
+        raise ArgumentError(f"{layer._error_label_()} has {lack}.", expected=", ".join(names), repair="another selector")
     return copy.deepcopy(layer)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from devices import on_device
 import anabranch as ab
 from anabranch import edit, layers, quantizers
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, ShapeError
+from anabranch.layers.absent import QUANTIZABLE
+from anabranch.layers.quantizable import Quantizable
 
 DENSE = ("Dense", {"units": 5, "activation": "relu"}, (12,))
 EINSUM = ("EinsumDense", {"equation": "abc,cde->abde", "output_shape": (None, 2, 3), "bias_axes": "de"}, (6, 12))
@@ -27,6 +30,18 @@ UNTIED = ("ReversibleEmbedding", {"input_dim": 9, "output_dim": 11, "tie_weights
 KINDS = [DENSE, EINSUM, TWO, LAST, TABLE, BOTH, UNTIED]
 pytestmark = pytest.mark.filterwarnings("ignore:The use of `x.T`")  # in Keras's own code
 MODES = ("int8", "int8 of weights", "int4", "int4 in blocks", "int4 of inputs")
+
+
+def test_texts_name_the_layers_that_have_it() -> None:
+    public = [getattr(layers, name) for name in dir(layers)]
+    names = {each.__name__ for each in public if isinstance(each, type) and issubclass(each, Quantizable)}
+    assert set(re.findall("[A-Z][A-Za-z]+", QUANTIZABLE)) == names == {kind for kind, _, _ in KINDS}
+    page = (Path(__file__).parents[2] / "docs" / "precision.md").read_text()
+    sentence = page[page.index('`model.quantize("int8")`') :].partition(" layers by integers")[0]
+    assert set(re.findall("`([A-Z][A-Za-z]+)`", sentence)) == names
+    with pytest.raises(ArgumentError, match="nothing to quantize") as error:
+        ab.Sequential([ab.Input((4,)), layers.ReLU(name="act")]).edit(edit.quantize("act", "int8"))
+    assert all(name in str(error.value) for name in names)
 
 
 def config_of(package: Any, how: str) -> Any:

@@ -45,6 +45,27 @@ def test_doubled_metrics_get_names_of_their_own(classifier):
     assert found.metrics_names == ["loss", "acc", "acc_1", "weighted_acc", "weighted_acc_1"]
 
 
+@pytest.mark.parametrize("options", [{"metrics": ["mae"], "weighted_metrics": ["mae"]}, {"metrics": ["mae", "mae"]}], ids=str)
+def test_doubled_metrics_are_there_once(keras, options):
+    # Keras's lists have the value of the first twice (docs/differences.md); its logs have the same names as ours
+    x, y, w = np.eye(4, dtype="float32"), np.ones((4, 1), "float32"), np.array([0.5, 1, 2, 4], "float32")
+    found = {}
+    for package in (ab, keras):
+        inputs = package.Input((4,))
+        model = package.Model(inputs, package.layers.Dense(1, kernel_initializer="ones")(inputs))
+        model.compile(package.optimizers.SGD(0.1), "mse", **options)
+        logs = model.fit(x, y * 3, sample_weight=w, validation_data=(x, y, w), verbose=0).history
+        given = {"x": x, "y": y, "sample_weight": w, "verbose": 0}
+        found[package] = logs, model.evaluate(**given, return_dict=True), model.evaluate(**given), model.train_on_batch(x, y, w)
+    (our_logs, ours, listed, on_batch), (logs, theirs, their_list, their_batch) = found[ab], found[keras]
+    assert our_logs.keys() == logs.keys()
+    assert ours == pytest.approx(theirs, rel=1e-5)
+    assert listed == pytest.approx(list(ours.values()))
+    names = list(ours)  # the loss, the first metric, the second
+    assert their_list == pytest.approx([ours[name] for name in (names[0], names[1], names[1], names[2])], rel=1e-5)
+    assert len(on_batch) == 3 < len(their_batch)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from anabranch._errors import MissingAttributeError
 
+QUANTIZABLE = "Dense, EinsumDense, Embedding and ReversibleEmbedding"
+"""The public layers that are ``Quantizable``, which a test asks the classes."""
 _MODULE = "module = Sequential([layer]).to_torch(), which shares the weights; module"
 ABSENT = {
-    "quantize": "Dense, EinsumDense, Embedding and ReversibleEmbedding have it; for others, torch.ao of model.to_torch()",
+    "quantize": f"{QUANTIZABLE} have it; for others, torch.ao of model.to_torch()",
     "quantized_build": "self.build, which is asked what self.quantization_mode says",
     "quantized_call": "self.call, which is asked what self.quantization_mode says",
     **{

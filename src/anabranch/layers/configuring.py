@@ -62,9 +62,11 @@ class Configured(TorchMembers):
 
     def _take_quantized_(self, policy: DTypePolicy) -> None:
         """Take a policy that quantizes; most layers have nothing to quantize."""
+        from anabranch.layers.absent import QUANTIZABLE  # loaded for errors alone
+
         raise ArgumentError(
             f"{type(self).__name__} does not quantize its weights.", expected="a policy without a mode", got=policy.name,
-            repair="Dense, EinsumDense, Embedding and ReversibleEmbedding do",
+            repair=f"{QUANTIZABLE} do",
         )  # fmt: skip
 
     def _stays_quantized_(self, name: str) -> ArgumentError:

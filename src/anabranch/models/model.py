@@ -290,7 +290,7 @@ class Model(Views, Stored):
         *,
         type_check: bool = True,
     ) -> None:
-        """Hold the matrices of Dense, EinsumDense, Embedding layers as integers from now on; ``edit.quantize`` of a new model.
+        """Hold the matrices of all layers that have ``quantize`` as integers from now on; ``edit.quantize`` of a new model.
 
         Args:
             mode: ``"int8"`` or ``"int4"``; None: that of ``config``.

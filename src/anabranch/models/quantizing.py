@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from anabranch._asked import is_from, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch.graph.call_site import warn
+from anabranch.layers.absent import QUANTIZABLE
 from anabranch.layers.quantizable import Quantizable
 from anabranch.quantizers.configs import resolved
 
 if TYPE_CHECKING:
     from anabranch.layers.base import Layer
-
-KINDS = "Dense, EinsumDense, Embedding, ReversibleEmbedding"
 
 
 def quantize(model: Layer, mode: object, config: object, filters: object, type_check: bool) -> None:
@@ -34,7 +33,7 @@ def quantize(model: Layer, mode: object, config: object, filters: object, type_c
     if not chosen and not others:
         chose = "" if filters is None else f" among those that filters={shown(filters)} chooses"
         raise ArgumentError(
-            f"No layer of {model.name!r} can be quantized{chose}.", expected=f"a layer that is one of: {KINDS}",
+            f"No layer of {model.name!r} can be quantized{chose}.", expected=f"a layer of {QUANTIZABLE}",
             got=", ".join(sorted({type(layer).__name__ for layer in model._inner_layers_() if layer is not model})),
         )  # fmt: skip
     for layer in chosen:
