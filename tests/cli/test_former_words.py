@@ -97,8 +97,13 @@ def test_former_paths_names_and_arguments(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(line, error) for line, error, _ in rows if error] == []
     said = [message for _, _, messages in rows for message in messages]
+    counts = {line: len(messages) for line, _, messages in rows}
+    assert counts["from keras.layers.normalization import BatchNormalization"] == 1
+    assert counts["from keras.layers.normalization.batch_normalization import BatchNormalization"] == 0  # said already
     assert len(said) == len(set(said)), "each is said once"
     assert "keras.layers.core is a word of an older Keras; today: keras.layers." in said
+    assert "keras.layers.normalization is a word of an older Keras; today: keras.layers." in said
+    assert "keras.engine is a word of an older Keras; today: keras.layers, keras.models, keras, keras.utils." in said
     assert "lr of Adam is a word of an older Keras; today: Adam(learning_rate=…)." in said
     assert "init of Dense is a word of an older Keras; today: Dense(kernel_initializer=…)." in said
 

@@ -82,8 +82,9 @@ def module(name: str) -> object:
     there = [(place, target) for place in found or () if (target := today(place)) is not ABSENT]
     if not there:
         return ABSENT
-    if public not in words.PACKAGES:
-        say(name, "keras" if there[0][0] == "." else f"keras.{there[0][0]}")
+    if public.rpartition(".")[0] not in words.MODULES:  # else it was said of the package, which is imported first
+        places = ["keras" if place == "." else f"keras.{place}" for place, _ in there]
+        say(name, ", ".join(places if public in words.PACKAGES else places[:1]))
     return there[0][1] if len(there) == 1 else Joined(name, [target for _, target in there])
 
 
