@@ -317,6 +317,15 @@ def test_an_empty_batch_of_integers_is_scaled() -> None:
     assert scaled.max() <= pixels.max()
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int32", "uint8", "float32"])
+def test_no_pixels_are_scaled_to_0(dtype: str) -> None:
+    none, images = np.zeros((8, 0, 2), dtype), Input((None, 2), dtype=dtype)
+    model = Model(images, ops.image.scale_and_translate(images, (8, 12, 2), [1.5], [0.4], (1,), "linear"))
+    for found in (ops.image.scale_and_translate(none, (8, 12, 2), [1.5], [0.4], (1,), "linear"), model(none)):
+        assert found.shape == (8, 12, 2)
+        assert not found.any()
+
+
 def test_attention_of_unknown_heads_that_are_none() -> None:
     query, key = Input((5, None, 4)), Input((None, None, 4))
     model = Model([query, key], ops.dot_product_attention(query, key, key))

@@ -186,10 +186,11 @@ def scale_and_translate(
 
 
 def _bounds(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the least and the greatest value, those of none being infinite: a model does not know that a batch is empty."""
+    """Return the least and the greatest value, of none -∞ and ∞: a model does not know that a batch is empty."""
     values = x.flatten()
     inf = torch.full_like(values[:0].sum(), math.inf).reshape(1)
-    return torch.cat((values, inf)).min(), torch.cat((values, -inf)).max()
+    least, most = torch.cat((values, inf)).min(), torch.cat((values, -inf)).max()  # ∞ and -∞ where there are no values
+    return torch.minimum(least, most), torch.maximum(least, most)
 
 
 def _prepared(images: TensorLike, layout: str) -> tuple[Tensor, str, bool]:
