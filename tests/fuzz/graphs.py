@@ -258,6 +258,9 @@ def case(seed: int, only: str = "") -> Pair:
     """
     rng = Random(seed)
     pair = Pair("graph", 5.0)
+    if rng.random() < 0.08:
+        pair.run(f"keras.config.set_dtype_policy({rng.choice(layers.POLICIES[:3])!r})")
+        pair.rough = 500.0
     drawing = Drawing(rng, pair, only=only)
     for _ in range(rng.choice((1, 1, 2, 3))):
         words = rng.random() < 0.2

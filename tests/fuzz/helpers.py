@@ -39,11 +39,11 @@ def fill(layer: Any, seed: int) -> None:
         weight.assign(values.astype("float32"))
 
 
-def gradients(layer: Any, *x: Any, **flags: bool) -> list[torch.Tensor]:
+def gradients(layer: Any, *x: Any, **more: Any) -> list[torch.Tensor]:
     """Return the gradients of a projection of the result for inputs that are floats and weights, in Keras's axis order."""
     one = isinstance(x[0], list)
     given = [each.clone().requires_grad_() if each.is_floating_point() else each for each in (x[0] if one else x)]
-    result = layer(given, **flags) if one else layer(*given, **flags)
+    result = layer(given, **more) if one else layer(*given, **more)
     result = result[0] if isinstance(result, (list, tuple)) else result
     values = torch.from_numpy(np.random.default_rng(2).normal(size=tuple(result.shape)))
     weights = list(layer.trainable_weights)

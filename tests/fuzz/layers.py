@@ -78,7 +78,10 @@ def case(seed: int, only: str = "") -> Pair:
         low, high = 0, row.int_input_max
     flags = flags_of(rng, row)
     mode = flags + ", training=False" if "training" in _call(name) else flags
+    masks, given = masks_of(rng, name, [shapes[number] for number in row.positional or range(len(shapes))])
+    mode += given
     lines = [
+        *masks,
         f"layer = {made(rng, row)}",
         *(f"s{n} = keras.Input(batch_shape={shape}, dtype={dtype!r})" for n, shape in enumerate(open_)),
         f"s = layer({x.replace('x', 's')}{flags})",
@@ -101,16 +104,34 @@ def case(seed: int, only: str = "") -> Pair:
         "c = {name: value for name, value in layer2.get_config().items() if name not in ('name', 'dtype', 'seed')}",
         "#: same c",
     ]
-    random = name in RANDOM or DROPS.search(lines[0]) is not None
+    random = name in RANDOM or DROPS.search("".join(lines)) is not None
     if not random:
-        lines += [f"z = layer({x}{flags}, training=True)", "#: same z"] if "training" in _call(name) else []
+        lines += [f"z = layer({x}{flags}{given}, training=True)", "#: same z"] if "training" in _call(name) else []
         lines += ["w = [weight.numpy() for weight in layer.weights]", "#: same w"]
     if batch and dtype in values.FLOATS and not random and rng.random() < 0.6:
-        lines += [f"g = gradients(layer, {x}{flags})", "#: same g"]
+        lines += [f"g = gradients(layer, {x}{flags}{given})", "#: same g"]
     if rng.random() < 0.3 and dtype != "bfloat16":  # which NumPy has not
         lines += [f"m = keras.Model({whole.replace('x', 's')}, s)", f"p = m.predict({_plain(whole)}, verbose=0)", "#: same p"]
     rough = 500.0 if re.search("float(16|64)", "".join(lines)) else 3.0
     return play(f"layers.{name}", lines, rough, lambda line: line.startswith(("layer = ", "layer(", "x")))
+
+
+def masks_of(rng: Random, name: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]:
+    """Return lines that draw masks which a layer takes, for values of some shapes, and code that gives them to its call."""
+    first, last = shapes[0], shapes[-1]
+    taken, steps, keys = _call(name).keys(), first[:2], last[:2]
+    known = {"query_mask": steps, "value_mask": keys, "key_mask": keys, "attention_mask": (*steps, *last[1:2])}
+    wanted = {each: shape for each, shape in known.items() if each in taken and rng.random() < 0.2}
+    if name == "MultiHeadAttention":  # where Keras ignores a query_mask, as docs/differences.md has it
+        wanted.pop("query_mask", None)
+    if "mask" in taken and rng.random() < 0.3:
+        wanted["mask"] = first if name == "Softmax" else first[:-1] if name == "BatchNormalization" else steps
+    lines = [f"k{number} = draw({rng.randrange(1000)}, 'bool', {shape})" for number, shape in enumerate(wanted.values())]
+    given = "".join(f", {each}=k{number}" for number, each in enumerate(wanted))
+    if "Attention" in name and "mask" in wanted:
+        lines.append(f"k1 = draw({rng.randrange(1000)}, 'bool', {shapes[1][:2]})")
+        given = ", mask=[k0, k1]"
+    return lines, given
 
 
 def flags_of(rng: Random, row: Case) -> str:
