@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import anabranch as ab
 from anabranch import config, initializers, layers
@@ -228,3 +229,24 @@ def test_initial_values_take_the_default_float_type() -> None:
         assert initializers.HeNormal()((2, 2)).dtype == np.float64
     finally:
         config.set_floatx(before)
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, list])
+def test_a_constant_is_that_of_when_it_was_given(kind: Any) -> None:
+    """Weights are made when they are first read, and what was handed over may be written into until then."""
+    values = kind([[1.0, 1.0], [1.0, 1.0]])
+    layer = layers.Dense(2, kernel_initializer=initializers.Constant(values))
+    layer.build((None, 2))
+    values[0][0] = 5.0
+    np.testing.assert_array_equal(layer.get_weights()[0], np.ones((2, 2)))
+
+
+def test_settings_that_are_arrays_are_those_of_when_they_were_given() -> None:
+    values = np.ones(2, "float32")
+    scale, norm, table = layers.Rescaling(values), layers.Normalization(mean=values, variance=1.0), np.ones((5, 4))
+    embedding = layers.Embedding(5, 4, weights=[table])
+    values[:], table[:] = 4.0, 4.0
+    x = np.ones((1, 2), "float32")
+    np.testing.assert_array_equal(scale(x).cpu(), x)
+    np.testing.assert_array_equal(norm(x).cpu(), 0 * x)
+    np.testing.assert_array_equal(embedding.get_weights()[0], np.ones((5, 4)))

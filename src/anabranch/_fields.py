@@ -7,6 +7,7 @@ truth.
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 import operator
@@ -26,7 +27,7 @@ from typing import (
 
 from anabranch import registry
 from anabranch._arguments import RAW, Kind, checked, kind_taken
-from anabranch._asked import GREATEST, described, has_shape, is_boolean, is_integer, is_number, name_of, shown
+from anabranch._asked import GREATEST, described, has_shape, is_boolean, is_from, is_integer, is_number, name_of, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, nearest, unknown
 from anabranch._frames import bound_methods, leave, unbounded
 
@@ -111,7 +112,8 @@ class _Setting(property):
             found = value if self.convert is None else self.convert(value, owner, self.name)
             if self.typed and not isinstance(owner, type) and not self._takes(value):
                 raise ArgumentTypeError(_must_be(self.name, owner, self.kind.words), got=shown(value))
-            return found
+            # An array is taken as it is now: its owner may write into it before it is read.
+            return copy.copy(found) if is_from(type(found), "numpy") else found
         except AnabranchError as error:
             raise error.at("" if isinstance(owner, type) else owner._place_()) from error.__cause__
         except RAW as error:

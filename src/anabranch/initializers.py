@@ -5,13 +5,14 @@ Families are reduced to few formulas: Glorot, He and LeCun are all :class:`Varia
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from anabranch import config, registry
 from anabranch._arguments import guarded, is_array_like
-from anabranch._asked import is_integer, shown
+from anabranch._asked import is_integer, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, unknown
 from anabranch._fields import Field, Value, boolean, choice, field, integer, number
 from anabranch.graph.weight import SeededInitializer
@@ -144,7 +145,8 @@ def _array(value: object, owner: object, name: str) -> object:
     found = registry.deserialize(value) if isinstance(value, dict) else value
     if not is_array_like(found) or (isinstance(found, list) and not found):
         raise ArgumentTypeError(f"{name} must be a number, or an array that broadcasts to the shape.", got=shown(value))
-    return found
+    detach = method(found, "detach")
+    return detach().clone() if detach else copy.deepcopy(found)  # as it is now: weights are made when they are first read
 
 
 class Constant(Initializer):
