@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import subprocess
 import sys
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 import anabranch as ab
-from anabranch import config, layers, runtime, utils
+from anabranch import _process, config, layers, runtime, utils
 from anabranch._errors import EngineError
 from anabranch._loading import when_loaded
 
@@ -123,6 +124,15 @@ def test_initial_values_follow_the_seed_that_layers_were_made_under(kind: str) -
     np.testing.assert_array_equal(kernel(again), one)
     np.testing.assert_array_equal(kernel(second), two)
     np.testing.assert_array_equal(kernel(first), one)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model)), lambda model: model.edit()])
+def test_a_copy_has_values_that_nobody_has_read_yet(copied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_process, "_seeding", _process.Seeding())  # no seed was set
+    x = ab.Input((3,))
+    model = ab.Model(x, layers.Dense(2)(x))
+    twin = copied(model)
+    np.testing.assert_array_equal(model.get_weights()[0], twin.get_weights()[0])
 
 
 def test_another_layer_leaves_initial_values() -> None:

@@ -17,6 +17,10 @@ class Seeding:
         self._claims = 0
         self.reached_torch = seed is None  # torch has a seed of its own until one is set
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Seeding:
+        """Return the seeding itself: the layers of a copied model have the values of those they are copies of."""
+        return self
+
     @property
     def seed(self) -> int:
         """The seed."""
