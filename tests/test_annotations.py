@@ -97,6 +97,20 @@ def test_a_name_that_means_nothing_is_noted() -> None:
     assert kind_of("Any | np.floating | collections.abc.Callable[..., typing.Any]", names).missing == ()
 
 
+@pytest.mark.parametrize(("aliases", "takes", "refuses"), [
+    ({"A": "int | list[A]"}, [1, [2, [3]]], "one"),
+    ({"A": "int | list[B]", "B": "A | None"}, [1, None], "one"),
+    ({"A": "dict[str, A] | list[A] | float"}, {"a": [1.0]}, "one"),
+    ({"A": "A"}, "one", None),
+])  # fmt: skip
+def test_an_alias_that_holds_itself_says_what_it_does_outside(
+    aliases: dict[str, object], takes: object, refuses: object
+) -> None:
+    known = kind_of("A", aliases)
+    assert known.fits(takes)
+    assert known.fits(refuses) == (not known.words)
+
+
 @pytest.mark.parametrize(("call", "message"), [
     (lambda: keras.applications.VGG16(weights=None, classifier_activation=3), "classifier_activation of VGG16 must be"),
     (lambda: keras.preprocessing.image.ImageDataGenerator(zoom_range="a"), "zoom_range of ImageDataGenerator must be"),

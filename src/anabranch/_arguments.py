@@ -15,6 +15,7 @@ import re
 import sys
 import types
 import typing
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
@@ -313,7 +314,9 @@ def _meant(name: str, found: object, names: Mapping[str, object]) -> Kind:
     if found is None:
         return UNKNOWN._replace(missing=(name,))
     if isinstance(found, str):
-        return kind_of(found, _home(name.rpartition(".")[2], found, names))
+        alias = name.rpartition(".")[2]
+        outer = names.maps[:-1] if isinstance(names, ChainMap) else []  # an alias may hold itself: inside, it says nothing
+        return kind_of(found, ChainMap({alias: object}, *outer, {**_home(alias, found, names)}))
     if typing.get_origin(found) is typing.Literal:
         return _choice(typing.get_args(found))
     if typing.get_origin(found) not in (None, Any):  # an alias
