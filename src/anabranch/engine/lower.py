@@ -17,6 +17,7 @@ from torch.fx.proxy import GraphAppendingTracer, Proxy
 
 from anabranch import _tree, runtime
 from anabranch._asked import answers, is_from
+from anabranch.engine import held
 from anabranch.engine.opaque import MASKS, Opaque, need_tensors
 from anabranch.graph import Graph, Node, Operation, Shape, Spec, Tensor, Weight, spec_leaves, with_values
 from anabranch.graph.flatten import Step, flatten
@@ -86,11 +87,14 @@ class Tracer(GraphAppendingTracer):
         self._reads: dict[Weight, Proxy] = {}
         self._places: dict[Weight, str] = {}
         self._taken: set[str] = set()
+        self._context = held.context(gradients=True)
         # the value is held, so that its id stays its own
         self._constants: dict[int, tuple[torch.Tensor | torch.Generator, Proxy]] = {}
 
     def create_node(self, *args: Any, **kwargs: Any) -> torch.fx.Node:
         """Record one operation, and the layer that it came from."""
+        if held.context() != self._context:
+            raise TypeError("a context of torch's, such as no_grad, is not part of the code")
         node = super().create_node(*args, **kwargs)
         node.meta["path"] = self.path
         if node.target is operator.pow and isinstance(node.args[0], (int, float)):
@@ -146,6 +150,12 @@ class Tracer(GraphAppendingTracer):
     ) -> tuple[Any, list[Any]] | None:
         """Trace layers inside others as the code that they are."""
         return None
+
+    def noted(self) -> Any:
+        """Return what a call that cannot be traced may leave beside its nodes."""
+
+    def restore(self, noted: Any) -> None:
+        """Forget what a call has left since it was ``noted``."""
 
     def ran(self, layer: Operation, result: _tree.Nest) -> None:
         """Note the penalty on a layer's activity, by the batch's size; and the dtype of what gives floats alone."""
@@ -217,7 +227,7 @@ def lower(graph: Graph, *, training: bool, absent: Collection[int] = ()) -> Lowe
         if declared:
             _forget_batch([values[number]])
     operations = [step.node.operation for step in flat.steps]
-    with runtime.tracing(tracer), runtime.training_scope(training), runtime.stored(operations):
+    with held.tracing(tracer), runtime.training_scope(training), runtime.stored(operations):
         for step in flat.steps:
             masked = masked_axes(step, reach)
             given = [masks.get(number) for number in step.inputs]
@@ -265,11 +275,12 @@ def trace_step(
     tracer.place(step)
     inputs = _cast(step, inputs)
     args, kwargs = _tree.map_leaves(runtime.as_constant, with_values(step.node, inputs))
-    last, losses = next(iter(reversed(tracer.graph.nodes)), None), len(tracer.losses)
+    last, losses, noted = next(iter(reversed(tracer.graph.nodes)), None), len(tracer.losses), tracer.noted()
     try:
         watched = not is_from(type(layer), "anabranch") or answers(layer, "function")  # a user's code
         before = runtime.random_state() if watched else b""
-        result, marks = runtime.run(layer, args, kwargs, list(zip(inputs, masks, strict=True)))
+        with torch.enable_grad():  # a call may leave it disabled where it ends by an error
+            result, marks = runtime.run(layer, args, kwargs, list(zip(inputs, masks, strict=True)))
         if watched and runtime.random_state() != before:
             raise TypeError("numbers drawn while tracing would be the same at every call")
         found = _tree.leaves(result)
@@ -283,6 +294,7 @@ def trace_step(
             raise
         del tracer.losses[losses:]
         _forget_after(tracer.graph, last)
+        tracer.restore(noted)
         found, marks = _whole(tracer, step, (args, kwargs), zip(inputs, masks, strict=True), masked)
     return found, marks
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch.fx import Graph, Node, Proxy
 
 from anabranch import _tree, runtime
+from anabranch.engine.held import tracing
 from anabranch.engine.lower import Tracer, note_shapes, trace_step
 from anabranch.engine.passes.nodes import is_call, shape_of
 from anabranch.engine.passes.operations import is_elementwise
@@ -145,16 +146,29 @@ class CallTracer(Tracer):
 
     def module(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Proxy:
         """Record the call of another author's module."""
-        target, number = self.base, 0
-        while not self.found.modules.add(target, Given(module)):
-            number += 1
-            target = f"{self.base}_{number}"
-        return self.submodule(target, module, args, kwargs)
+        return self.submodule(self.base, module, args, kwargs)
 
     def submodule(self, target: str, module: torch.nn.Module, args: Sequence[object], kwargs: dict[str, Any]) -> Proxy:
-        """Record the call of a module that stays whole."""
-        self.found.modules.add(target, Given(module))
-        return self.create_proxy("call_module", target, tuple(args), kwargs)
+        """Record the call of a module that stays whole; in a place of its own where the other mode has modules there."""
+        place, number = target, 0
+        while not self.found.modules.add(place, Given(module)):
+            number += 1
+            place = f"{target}_{number}"
+        return self.create_proxy("call_module", place, tuple(args), kwargs)
+
+    def noted(self) -> Found:
+        """Return what was found so far."""
+        found = self.found
+        return Found(dict(found.values), dict(found.starts), found.modules.copied())
+
+    def restore(self, noted: Found) -> None:
+        """Forget what was found since, and the reads of it."""
+        self.found.values, self.found.starts, self.found.modules = noted.values, noted.starts, noted.modules
+        self._reads = {weight: read for weight, read in self._reads.items() if read.node.target in noted.values}
+        self._constants = {key: held for key, held in self._constants.items() if held[1].node.target in noted.values}
+        for node in self.graph.find_nodes(op="get_attr"):
+            if node.target not in noted.values:
+                self.graph.erase_node(node)
 
 
 def traced(
@@ -163,7 +177,7 @@ def traced(
     """Return the code of one call; ``inputs`` and ``masks`` say where there are values, by the nodes that stand for them."""
     tracer = CallTracer(training, step.node.operation, target_of(step.path), found, place)
     values, given, nodes = _own(tracer, inputs, masks)
-    with runtime.one_stream(), runtime.tracing(tracer), runtime.training_scope(training), runtime.stored([step.node.operation]):
+    with runtime.one_stream(), tracing(tracer), runtime.training_scope(training), runtime.stored([step.node.operation]):
         values = runtime.distinct(values, given)
         results, found_masks = trace_step(tracer, step, values, given, reach)
         note_shapes(step, reach, results, found_masks)
@@ -180,7 +194,7 @@ def traced_inside(
     own, given, nodes = _own(tracer, [value.node for value in values], [_node(mask) for mask in masks])
     following = iter(own)
     args, kwargs = _tree.map_leaves(lambda leaf: next(following) if isinstance(leaf, Proxy) else leaf, arguments)
-    with runtime.tracing(tracer), runtime.training_scope(training):
+    with tracing(tracer), runtime.training_scope(training):
         result, found_masks = runtime.run(layer, args, kwargs, list(zip(own, given, strict=True)))
     results = [_node(leaf) for leaf in _tree.leaves(result)]
     return Call(tracer.graph, nodes, results, [_node(mask) for mask in found_masks]), result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -92,6 +92,11 @@ class Plan:
             return False
         owner.children[name] = child
         return True
+
+    def copied(self) -> Plan:
+        """Return a plan of the same children, to which others may be added; plans among them are copied too."""
+        children = {name: child.copied() if isinstance(child, Plan) else child for name, child in self.children.items()}
+        return replace(self, children=children)
 
     def bindings(self, prefix: str = "") -> Iterator[tuple[str, Value | torch.nn.Module]]:
         """Yield the tensors, generators and modules of the tree by dotted path, in its order."""

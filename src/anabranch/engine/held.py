@@ -1,0 +1,100 @@
+"""A user's ``call`` while it is traced: torch's contexts, and what is computed from torch's own parameters."""
+
+from __future__ import annotations
+
+import contextlib
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from anabranch import _tree, runtime
+from anabranch.graph import Weight
+from anabranch.runtime.state import Tracer
+
+Context = tuple[bool, ...]
+
+
+def context(*, gradients: bool = False) -> Context:
+    """Return how torch computes now: with gradients, in inference mode, under autocast; or would with ``gradients``."""
+    devices = dict.fromkeys(("cpu", runtime.device().type))
+    casts = (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device) for device in devices)
+    modes = (True, False) if gradients else (torch.is_grad_enabled(), torch.is_inference_mode_enabled())
+    return *modes, *casts
+
+
+@contextlib.contextmanager
+def tracing(tracer: Tracer) -> Iterator[None]:
+    """Trace calls inside the block, as they are with gradients, in which code that runs without them is seen."""
+    with torch.inference_mode(False), torch.enable_grad(), runtime.tracing(tracer), _Held(tracer):
+        yield
+
+
+class _Held(TorchFunctionMode):
+    """Traces what is computed from torch's own parameters and buffers, such as ``x @ self.embedding.weight.T``.
+
+    It would otherwise be computed while the call is traced, once for all: a constant, which does not train.
+    """
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self._tracer = tracer
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run a function of torch's, on reads in the place of what is held."""
+        kwargs = kwargs or {}
+        if not any(_weight(leaf) for leaf in _tree.leaves((args, kwargs))) or _is_fact(function):
+            return function(*args, **kwargs)
+        if _changes(function, args, kwargs):
+            raise TypeError("what a module holds is changed in place: at each call, not when it is traced")
+        args, kwargs = _tree.map_leaves(self._read, (args, kwargs))
+        if _name(function) == "__get__":
+            return getattr(args[0], _property(function))
+        if isinstance(function, _METHODS):  # they want a tensor
+            return getattr(args[0], _name(function))(*args[1:], **kwargs)
+        return function(*args, **kwargs)
+
+    def _read(self, leaf: Any) -> Any:
+        known = _weight(leaf)
+        return leaf if known is None else self._tracer.weight(known)
+
+
+_METHODS = (types.MethodDescriptorType, types.WrapperDescriptorType)
+_VALUES = {"T", "mT", "H", "mH", "data", "real", "imag"}  # properties that are values; the others say what a tensor is
+_FACTS = {
+    "size", "dim", "numel", "nelement", "stride", "element_size", "ndimension", "is_floating_point", "is_complex",
+    "is_contiguous", "get_device", "data_ptr", "__len__", "__hash__", "__repr__", "__format__",
+}  # fmt: skip
+
+
+def _weight(leaf: object) -> Weight | None:
+    return runtime.known_weight(leaf) if isinstance(leaf, torch.Tensor) else None
+
+
+def _is_fact(function: Callable[..., Any]) -> bool:
+    """Return whether a function says of a tensor what its values have no part in: its sizes, dtype, device."""
+    name = _name(function)
+    if name in ("__get__", "__set__", "__delete__"):
+        return name != "__get__" or _property(function) not in _VALUES
+    return name in _FACTS
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__name__", ""))
+
+
+def _property(getter: Callable[..., Any]) -> str:
+    """Return the name of the property whose getter or setter a function is."""
+    return _name(getattr(getter, "__self__", getter))
+
+
+def _changes(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Return whether a function writes into what is held."""
+    name = _name(function)
+    written = name == "__setitem__" or (name.startswith("__i") and hasattr(torch.Tensor, f"__{name[3:]}"))
+    inside = written or (name.endswith("_") and not name.endswith("__"))
+    return (inside and _weight(args[0]) is not None) or _weight(kwargs.get("out")) is not None
