@@ -1,19 +1,23 @@
-"""Attributes that the ``call`` of a user's layer reads: traced code holds them as constants, so a change is noticed.
+"""What the ``call`` of a user's layer reads beside its values: traced code holds it as constants, so a change is noticed.
 
-Numbers and strings are compared; of tensors, torch modules and other objects it is noticed where another one takes their place.
+Numbers and strings, in lists and dicts too, are compared, be they attributes or variables of the module that the code is in;
+of tensors, torch modules and other objects it is noticed where another one takes their place.
 """
 
 from __future__ import annotations
 
 import dis
 import functools
+import random
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 import torch
 
-from anabranch._asked import is_from, unwrapped
+from anabranch import runtime
+from anabranch._asked import answers, is_from, unwrapped
 from anabranch.engine.opaque import Opaque
 from anabranch.graph import AnyModel, Operation
 
@@ -30,8 +34,34 @@ class Watched(NamedTuple):
 def watched(model: AnyModel, root: torch.nn.Module) -> list[Watched]:
     """Return the users' layers of a model whose ``call`` is traced, with what it reads; layers that run whole have none."""
     whole = {id(inner) for part in root.modules() if isinstance(part, Opaque) for inner in part.layer._inner_layers_()}
-    own = [layer for layer in model._inner_layers_() if not is_from(type(layer), "anabranch") and id(layer) not in whole]
-    return [Watched(layer, attributes(layer)) for layer in own]
+    return [Watched(layer, attributes(layer)) for layer in users_layers(cast(Operation, model)) if id(layer) not in whole]
+
+
+def users_layers(layer: Operation) -> list[Operation]:
+    """Return a layer and those inside it which run a user's code."""
+    return [each for each in layer._inner_layers_() if not is_from(type(each), "anabranch") or answers(each, "function")]
+
+
+def held_numbers(layers: Iterable[Operation]) -> list[dict[str, object]]:
+    """Return the numbers and strings that the code of users' layers reads of them and sets, as far as it is known."""
+    found = ((vars(layer), cast(Any, type(layer))) for layer in layers)
+    seen = ({name: _seen(values[name]) for name in _read(kind, kind.call) if name in values} for values, kind in found)
+    return [{name: value for name, value in each.items() if not _holds_objects(value)} for each in seen]
+
+
+def drawn(layers: Iterable[Operation]) -> tuple[object, ...]:
+    """Return the states of the generators that a user's code may draw from: the process's, and those that layers hold."""
+    held = (_state(value) for layer in layers for value in vars(layer).values())
+    own = (state for state in held if state is not None)
+    return runtime.random_state(), random.getstate(), repr(np.random.get_state()), *own
+
+
+def _state(value: object) -> object:
+    if isinstance(value, np.random.Generator):
+        return repr(value.bit_generator.state)
+    if isinstance(value, np.random.RandomState):
+        return repr(value.get_state())
+    return value.getstate() if isinstance(value, random.Random) else None
 
 
 def note_changes(layers: list[Watched]) -> None:
@@ -61,7 +91,20 @@ def attributes(layer: Operation) -> dict[str, object]:
     call = kind.call
     found = {name: _seen(values[name]) for name in _read(kind, call) if name in values}
     held = {name: value for name, value in found.items() if name not in _stored(kind, call) or not _holds_objects(value)}
-    return held | {"call": _Same(values.get("call", call))}
+    return held | _variables(_functions(kind, call)) | {"call": _Same(values.get("call", call))}
+
+
+def _variables(functions: tuple[types.FunctionType, ...]) -> dict[str, object]:
+    """Return the numbers and strings that functions look up around them."""
+    seen = {f"{f.__qualname__}: {name}": _seen(value) for f in functions for name, value in _around(f).items()}
+    return {name: value for name, value in seen.items() if not _holds_objects(value)}
+
+
+def _is_set(cell: types.CellType) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:
+        return False
 
 
 def _seen(value: object) -> object:
@@ -70,6 +113,8 @@ def _seen(value: object) -> object:
         return value
     if isinstance(value, (list, tuple)):
         return tuple(map(_seen, value))
+    if isinstance(value, dict):
+        return tuple((key, _seen(part)) for key, part in value.items())
     if isinstance(value, torch.nn.Module):  # whose parameters may be replaced
         return (_Same(value), *map(_Same, value.parameters()))
     return _Same(value)
@@ -80,22 +125,40 @@ def _holds_objects(value: object) -> bool:
 
 
 @functools.cache
-def _code(kind: type, call: Callable[..., Any]) -> tuple[types.CodeType, ...]:
-    """Return the code of ``call`` and of what it calls of its class, without that of the library's own classes."""
+def _functions(kind: type, call: Callable[..., Any]) -> tuple[types.FunctionType, ...]:
+    """Return ``call`` and what it calls of its class and its module, without what is of the library's own classes."""
     users = [base for base in kind.__mro__ if not is_from(base, "anabranch")]
     members: dict[str, object] = {name: member for base in reversed(users) for name, member in vars(base).items()}
-    found: list[types.CodeType] = []
-    seen, waiting = {"call"}, ["call"]
+    found: list[types.FunctionType] = []
+    waiting = [members.get("call")]
     while waiting:
-        member = members.get(waiting.pop())
+        member = waiting.pop()
         function = unwrapped(member.fget if isinstance(member, property) else member)
-        if isinstance(function, types.FunctionType):
-            parts = list(_parts(function.__code__))
-            found += parts
-            new = {name for part in parts for name in part.co_names if name in members} - seen
-            seen |= new
-            waiting += new
+        if isinstance(function, types.FunctionType) and function not in found:
+            found.append(function)
+            around = {name: value for name, value in _around(function).items() if isinstance(value, types.FunctionType)}
+            own = {name: value for name, value in around.items() if value.__module__ == function.__module__}
+            waiting += [
+                (own | members)[name] for part in _parts(function.__code__) for name in _names(part) if name in own | members
+            ]
     return tuple(found)
+
+
+def _names(code: types.CodeType) -> tuple[str, ...]:
+    return code.co_names + code.co_freevars
+
+
+def _around(function: types.FunctionType) -> dict[str, object]:
+    """Return what a function looks up in its module, and in the functions around it, by name."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    names = {name for part in _parts(function.__code__) for name in part.co_names}
+    looked_up = {name: function.__globals__[name] for name in names if name in function.__globals__}
+    return looked_up | {name: cell.cell_contents for name, cell in cells if name != "__class__" and _is_set(cell)}
+
+
+def _code(kind: type, call: Callable[..., Any]) -> Iterator[types.CodeType]:
+    """Return the code of ``call`` and of what it calls of its class."""
+    return (part for function in _functions(kind, call) for part in _parts(function.__code__))  # type: ignore[arg-type]
 
 
 @functools.cache

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 
@@ -22,6 +23,9 @@ class Runner(Protocol):
     def __call__(self, inputs: Sequence[torch.Tensor | None]) -> Results:
         """Return the outputs and what layers add to the loss."""
 
+    def without_gradients(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the context to run in where nobody asks for gradients."""
+
 
 class Eager:
     """Runs layers one by one, each its own ``call``, as a debugger wants it."""
@@ -39,3 +43,7 @@ class Eager:
             result, _ = runtime.run(self._model, (nest,), {"training": self._training})
             runtime.give_losses(self._model)
         return _tree.leaves(result), gathered
+
+    def without_gradients(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the context to run in where nobody asks for gradients; a user's code may ask for some inside."""
+        return torch.no_grad()

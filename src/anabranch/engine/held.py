@@ -11,6 +11,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from anabranch import _tree, runtime
+from anabranch._asked import answers
 from anabranch.graph import Weight
 from anabranch.runtime.state import Tracer
 
@@ -95,6 +96,6 @@ def _property(getter: Callable[..., Any]) -> str:
 def _changes(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Return whether a function writes into what is held."""
     name = _name(function)
-    written = name == "__setitem__" or (name.startswith("__i") and hasattr(torch.Tensor, f"__{name[3:]}"))
+    written = name == "__setitem__" or (name.startswith("__i") and answers(torch.Tensor, f"__{name[3:]}"))
     inside = written or (name.endswith("_") and not name.endswith("__"))
     return (inside and _weight(args[0]) is not None) or _weight(kwargs.get("out")) is not None

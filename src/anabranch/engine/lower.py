@@ -13,12 +13,13 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from torch.fx.proxy import GraphAppendingTracer, Proxy
+from torch.fx.proxy import Proxy
 
 from anabranch import _tree, runtime
-from anabranch._asked import answers, is_from
 from anabranch.engine import held
+from anabranch.engine.attributes import drawn, held_numbers, users_layers
 from anabranch.engine.opaque import MASKS, Opaque, need_tensors
+from anabranch.engine.traced import NotingTracer, Traced
 from anabranch.graph import Graph, Node, Operation, Shape, Spec, Tensor, Weight, spec_leaves, with_values
 from anabranch.graph.flatten import Step, flatten
 from anabranch.graph.masks import reaches
@@ -58,20 +59,7 @@ def made_runnable(root: torch.nn.Module, code: torch.fx.Graph, training: bool) -
     return module.train(training)
 
 
-class Traced(Proxy):
-    """Represents a value while a call is traced."""
-
-    @property
-    def _keras_mask(self) -> torch.Tensor | None:
-        """The value's mask, under Keras's name for it, which a user's ``call`` may read."""
-        return runtime.mask_of(self)
-
-    @_keras_mask.setter
-    def _keras_mask(self, mask: torch.Tensor | None) -> None:
-        runtime.note_mask(traced(self), mask)
-
-
-class Tracer(GraphAppendingTracer):
+class Tracer(NotingTracer):
     """Appends what layers do to an fx graph; weights become reads of the module's parameters."""
 
     penalties: ClassVar[bool] = True  # whether losses and updates of metrics are part of the code
@@ -95,6 +83,8 @@ class Tracer(GraphAppendingTracer):
         """Record one operation, and the layer that it came from."""
         if held.context() != self._context:
             raise TypeError("a context of torch's, such as no_grad, is not part of the code")
+        if args[1] in _OF_GRADIENTS:  # which have an effect with gradients alone
+            raise TypeError("what a call does with gradients is not part of the code")
         node = super().create_node(*args, **kwargs)
         node.meta["path"] = self.path
         if node.target is operator.pow and isinstance(node.args[0], (int, float)):
@@ -205,6 +195,9 @@ class Tracer(GraphAppendingTracer):
         return self.create_proxy("call_module", target, tuple(args), kwargs)
 
 
+_OF_GRADIENTS = ("requires_grad_", "backward", "retain_grad", torch.autograd.grad, torch.autograd.backward)
+
+
 def lower(graph: Graph, *, training: bool, absent: Collection[int] = ()) -> Lowered:
     """Return the code that computes ``graph``: flat tensors in, a flat tuple out.
 
@@ -276,13 +269,23 @@ def trace_step(
     inputs = _cast(step, inputs)
     args, kwargs = _tree.map_leaves(runtime.as_constant, with_values(step.node, inputs))
     last, losses, noted = next(iter(reversed(tracer.graph.nodes)), None), len(tracer.losses), tracer.noted()
+    own = users_layers(layer)
+    edges = list(zip(inputs, masks, strict=True))
+
+    def forget() -> None:
+        del tracer.losses[losses:]
+        _forget_after(tracer.graph, last)
+        tracer.restore(noted)
+
     try:
-        watched = not is_from(type(layer), "anabranch") or answers(layer, "function")  # a user's code
-        before = runtime.random_state() if watched else b""
-        with torch.enable_grad():  # a call may leave it disabled where it ends by an error
-            result, marks = runtime.run(layer, args, kwargs, list(zip(inputs, masks, strict=True)))
-        if watched and runtime.random_state() != before:
-            raise TypeError("numbers drawn while tracing would be the same at every call")
+        counted = held_numbers(own)
+        result, marks = _traced(tracer, layer, (args, kwargs), edges, own)
+        if own and held_numbers(own) != counted:  # once more: what the first call alone sets, such as a flag, is set now
+            forget()
+            counted = held_numbers(own)
+            result, marks = _traced(tracer, layer, (args, kwargs), edges, own)
+            if held_numbers(own) != counted:
+                raise TypeError("what a call counts while it is traced would be the same at every call")
         found = _tree.leaves(result)
         need_tensors(layer, result)
         if isinstance(result, Proxy):
@@ -292,18 +295,32 @@ def trace_step(
     except Exception:
         if not layer._opaque_if_needed_:
             raise
-        del tracer.losses[losses:]
-        _forget_after(tracer.graph, last)
-        tracer.restore(noted)
-        found, marks = _whole(tracer, step, (args, kwargs), zip(inputs, masks, strict=True), masked)
+        forget()
+        found, marks = _whole(tracer, step, (args, kwargs), edges, masked)
     return found, marks
+
+
+def _traced(
+    tracer: Tracer, layer: Operation, arguments: tuple[Any, Any], edges: list[runtime.Edge], own: list[Operation]
+) -> tuple[_tree.Nest, list[Any]]:
+    """Return what a call gives, and its masks; raise where a user's code does what cannot be traced."""
+    args, kwargs = arguments
+    tracer.refused = False
+    before = drawn(own) if own else ()
+    with torch.enable_grad():  # a call may leave it disabled where it ends by an error
+        result, marks = runtime.run(layer, args, kwargs, edges)
+    if own and drawn(own) != before:
+        raise TypeError("numbers drawn while tracing would be the same at every call")
+    if tracer.refused:
+        raise TypeError("a call that goes on without a value that it asks for would do otherwise with it")
+    return result, marks
 
 
 def _whole(
     tracer: Tracer,
     step: Step,
     arguments: tuple[tuple[Any, ...], dict[str, Any]],
-    edges: Iterable[runtime.Edge],
+    edges: list[runtime.Edge],
     masked: tuple[int, ...],
 ) -> tuple[list[Any], list[Any]]:
     """Record the call of a layer as one module; masks go in and out beside the values."""

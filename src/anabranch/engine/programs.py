@@ -17,7 +17,7 @@ from anabranch.engine.captured import Replays
 from anabranch.engine.constants import Constants
 from anabranch.engine.jit import Compiled, Report
 from anabranch.engine.lower import Lowered, lower, made_runnable
-from anabranch.engine.opaque import Opaque
+from anabranch.engine.opaque import Opaque, is_plain_module
 from anabranch.graph import AnyModel, Graph
 
 Remat = tuple[str, ...] | int
@@ -189,6 +189,11 @@ class Program:
         for index in reversed(self.lowered.masked):
             outputs[index] = runtime.with_mask(outputs[index], extra.pop())
         return outputs, [*extra, *gathered]
+
+    def without_gradients(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the context to run in where nobody asks for gradients; code that runs whole may ask for some inside."""
+        whole = self._whole or not all(map(is_plain_module, self.lowered.third_party))
+        return torch.no_grad() if whole else torch.inference_mode()
 
 
 def _is_single(inputs: Sequence[torch.Tensor]) -> bool:

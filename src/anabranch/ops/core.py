@@ -142,7 +142,7 @@ def is_tensor(x: object) -> bool:
     >>> is_tensor(3.0)
     False
     """
-    return isinstance(x, (torch.Tensor, Symbolic))
+    return isinstance(x, (torch.Tensor, torch.fx.Proxy, Symbolic))
 
 
 @bounded

@@ -65,7 +65,7 @@ def predicted(model: Trainable, x: object, batch_size: int | None) -> _tree.Nest
 
         forward = elsewhere.session_for(model, program) or program
     batch = Batch([torch.from_numpy(x)], [], [], len(x))
-    with explaining(model, batch), torch.inference_mode():
+    with explaining(model, batch), program.without_gradients():
         outputs, _ = forward(batch.x)
     return _tree.fill(program.graph.output_structure, map(owned, outputs))
 

@@ -165,7 +165,7 @@ class TestStep:
         compiled = self._compiled
         x, y, weights, size, _ = batch
         with explaining(self._model, batch):
-            with torch.inference_mode():
+            with self._executor.program.without_gradients():
                 outputs, extra = self._executor(x)
                 if self._regularized:
                     sums, others = taken_together(self._regularized)
@@ -187,7 +187,7 @@ class PredictStep:
         """Return the outputs for one batch."""
         executor = self._executor
         executor.refresh()
-        with explaining(self._model, batch), torch.inference_mode():
+        with explaining(self._model, batch), executor.program.without_gradients():
             outputs, _ = executor(batch.x)
             if executor.reuses_outputs:
                 outputs = [output.clone() for output in outputs]
