@@ -152,9 +152,9 @@ def write(weight: Weight, value: object) -> None:
     else:
         tensor = from_array(np.array(value, order="C"))
     tracer = state.tracer()
+    if tracer is not None:
+        tracer.write(weight, weight.to_native(tensor))
+        return
     with torch.no_grad():
-        if tracer is None:
-            check_fits(tensor, getattr(torch, weight.dtype), f"What weight {weight.path!r} is assigned")
-            realize(weight).detach().copy_(weight.to_native(tensor))
-        else:
-            tracer.write(weight, weight.to_native(tensor))
+        check_fits(tensor, getattr(torch, weight.dtype), f"What weight {weight.path!r} is assigned")
+        realize(weight).detach().copy_(weight.to_native(tensor))
