@@ -272,3 +272,33 @@ def test_export_with_any_number_of_steps_is_refused_with_the_way_out(kind: str, 
     model.export(tmp_path / "model.pt2", "torch", verbose=False, input_signature=[layers.InputSpec(shape=(None, 9, 4))])
     values = on_device(torch.randn(5, 9, 4))
     close(torch.export.load(tmp_path / "model.pt2").module()(values), model(values))
+
+
+def test_freezing_the_module_of_a_gru_is_seen_by_the_model() -> None:
+    """Its bias is two parameters in torch."""
+    model = of(layers.GRU(3))
+    module = model.to_torch()
+    module.requires_grad_(False)
+    for _ in range(2):
+        assert [weight.trainable for weight in model.weights] == [False] * 3
+    module.requires_grad_(True)
+    assert len(model.trainable_weights) == 3
+    module.gru.bias_hh_l0.requires_grad_(False)
+    assert [weight.trainable for weight in model.weights] == [True, True, False]
+    assert not module.gru.bias_ih_l0.requires_grad, "it is one weight of the model"
+    model.get_layer("gru").trainable = False
+    model.predict(*data(model), verbose=0)
+    assert not any(parameter.requires_grad for parameter in module.parameters())
+    copied = pickle.loads(pickle.dumps(model))
+    assert [weight.shape for weight in copied.weights] == [weight.shape for weight in copy.deepcopy(model).weights]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is (deprecated|not supported)")
+def test_casts_that_torchscript_lacks_as_methods() -> None:
+    ids = ab.Input((5,), dtype="int32", name="ids")
+    model = ab.Model(ids, layers.GlobalAveragePooling1D()(layers.Embedding(6, 4, mask_zero=True)(ids)))
+    x = ab.Input((4,), name="x")
+    narrow = ab.Model(x, ab.ops.cast(x, "bfloat16"))
+    for each in (model, narrow):
+        module, given = each.to_torch(), data(each)
+        close(torch.jit.script(module)(*given), module(*given))

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from anabranch import runtime
-from anabranch._asked import answers, is_from, unwrapped
+from anabranch._asked import answers, is_from, module_of, unwrapped
 from anabranch.engine.opaque import Opaque
 from anabranch.graph import AnyModel, Operation
 
@@ -137,7 +137,7 @@ def _functions(kind: type, call: Callable[..., Any]) -> tuple[types.FunctionType
         if isinstance(function, types.FunctionType) and function not in found:
             found.append(function)
             around = {name: value for name, value in _around(function).items() if isinstance(value, types.FunctionType)}
-            own = {name: value for name, value in around.items() if value.__module__ == function.__module__}
+            own = {name: value for name, value in around.items() if module_of(value) == module_of(function)}
             waiting += [
                 (own | members)[name] for part in _parts(function.__code__) for name in _names(part) if name in own | members
             ]

@@ -48,6 +48,7 @@ class Found:
     starts: dict[str, str] = field(default_factory=dict)
     modules: Plan = field(default_factory=lambda: Plan("Found"))
     places: dict[Weight, str] = field(default_factory=dict)  # of weights of other layers
+    weights: dict[str, Weight] = field(default_factory=dict)  # by target
 
 
 class Inner(NamedTuple):
@@ -125,7 +126,7 @@ class CallTracer(Tracer):
         read = super().read(weight)
         target = str(read.node.target)
         tensor = runtime.realize(weight)
-        self.found.values[target], self.found.starts[target] = tensor, _start(weight)
+        self.found.values[target], self.found.starts[target], self.found.weights[target] = tensor, _start(weight), weight
         read.node.meta["shape"] = tuple(tensor.shape)
         return read
 

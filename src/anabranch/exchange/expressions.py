@@ -37,6 +37,9 @@ _SPACES = (
 Operands = Mapping[Node, tuple[str, int]]
 
 
+_CASTS = ("bool", "bfloat16")  # methods that TorchScript lacks
+
+
 class NotWritableError(Exception):
     """A call has no name that a file of torch's alone could hold."""
 
@@ -55,6 +58,8 @@ def expression(node: Node, known: Operands, name_of: Callable[[Any], str]) -> tu
         return (place, ATOM) if node.op == "get_attr" else (f"{place}({_arguments(node.args, node.kwargs, text)})", ATOM)
     if node.op == "call_method":
         own, *others = node.args
+        if node.target in _CASTS and not others and not node.kwargs:
+            return f"{text(own, ATOM)}.to(torch.{node.target})", ATOM
         return f"{text(own, ATOM)}.{node.target}({_arguments(tuple(others), node.kwargs, text)})", ATOM
     target, args = node.target, node.args
     if target in INFIX and len(args) == 2 and not node.kwargs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import weakref
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -108,8 +109,12 @@ def _held(source: object, found: Found) -> tuple[Node | None, Value | None]:
     if isinstance(value, torch.Tensor) and _is_zeros(source):
         return read, torch.zeros_like(value, requires_grad=False)
     if isinstance(value, torch.Tensor) and source.target is operator.getitem and isinstance(source.args[1], int):
-        part = value.detach()[source.args[1]]
-        return read, torch.nn.Parameter(part, value.requires_grad) if isinstance(value, torch.nn.Parameter) else part
+        row = value.detach()[source.args[1]]
+        if not isinstance(value, torch.nn.Parameter):
+            return read, row
+        weight, part = found.weights[str(read.target)], torch.nn.Parameter(row, value.requires_grad)
+        weight.parts = (*(each for each in weight.parts if each() is not None), weakref.ref(part))  # which may be frozen alone
+        return read, part
     return None, None
 
 

@@ -164,6 +164,7 @@ class Weight(Operators["EngineTensor"]):
         "learned": "Whether it was trainable at first, by which files order weights, whatever is frozen later.",
         "name": "The last part of the path.",
         "options": "How it begins and is trained.",
+        "parts": "Weak references to the parameters of torch modules that are parts of the tensor.",
         "shape": "In Keras's axis order.",
         "tensor": "The tensor in torch's layout, None until its first use.",
     }
@@ -190,6 +191,7 @@ class Weight(Operators["EngineTensor"]):
         self.tensor: EngineTensor | None = None
         self.assigned = False
         self.gradients: bool | None = None
+        self.parts: tuple[Callable[[], EngineTensor | None], ...] = ()
 
     initializer = _option("initializer", "Returns the initial values.")
     regularizer = _option("regularizer", "A penalty on the values, None without.")
@@ -200,10 +202,13 @@ class Weight(Operators["EngineTensor"]):
     @property
     def trainable(self) -> bool:
         """Whether training changes it; what torch code sets by ``requires_grad_`` on its tensor counts from then on."""
-        if self.gradients is not None and self.tensor is not None and self.tensor.requires_grad is not self.gradients:
-            asked = bool(self.tensor.requires_grad)
-            if asked is not self.options.trainable:
+        if self.gradients is not None and self.tensor is not None:
+            held = [self.tensor, *(part for each in self.parts if (part := each()) is not None)]
+            asked = not self.gradients
+            if asked is not self.options.trainable and any(each.requires_grad is asked for each in held):
                 self._trainable, self.gradients = asked, asked
+                for each in held:
+                    each.requires_grad_(asked)
         return self.options.trainable
 
     @trainable.setter
@@ -243,7 +248,7 @@ class Weight(Operators["EngineTensor"]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the record and the tensor; the package that holds tensors goes by its name."""
-        state = {name: getattr(self, name) for name in Weight.__slots__ if name not in ("__weakref__", "engine")}
+        state = {name: getattr(self, name) for name in Weight.__slots__ if name not in ("__weakref__", "engine", "parts")}
         engine: object = self.engine
         package = engine.__name__ if isinstance(engine, types.ModuleType) else None
         return _unpickled, (None if package else engine, package, state)
@@ -409,7 +414,7 @@ def _several(axes: int | tuple[int, ...]) -> tuple[int, ...]:
 def _unpickled(engine: Any, package: str | None, state: dict[str, Any]) -> Weight:
     """Return the weight that was pickled."""
     made = Weight.__new__(Weight)
-    made.engine = importlib.import_module(package) if package else engine
+    made.engine, made.parts = importlib.import_module(package) if package else engine, ()
     for name, value in state.items():
         setattr(made, name, value)
     return made

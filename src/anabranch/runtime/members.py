@@ -43,6 +43,9 @@ def let_train(weight: Weight, trains: bool) -> None:
     tensor = weight.tensor
     if isinstance(tensor, torch.nn.Parameter) and not _is_unfrozen(weight):
         tensor.requires_grad_(trains)
+        for part in weight.parts:
+            if (found := part()) is not None:
+                found.requires_grad_(trains)
         weight.gradients = trains
 
 
