@@ -296,7 +296,7 @@ def test_freezing_the_module_of_a_gru_is_seen_by_the_model() -> None:
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is (deprecated|not supported)")
 def test_casts_that_torchscript_lacks_as_methods() -> None:
     ids = ab.Input((5,), dtype="int32", name="ids")
-    model = ab.Model(ids, layers.GlobalAveragePooling1D()(layers.Embedding(6, 4, mask_zero=True)(ids)))
+    model = ab.Model(ids, layers.GlobalAveragePooling1D()(layers.Embedding(11, 4, mask_zero=True)(ids)))
     x = ab.Input((4,), name="x")
     narrow = ab.Model(x, ab.ops.cast(x, "bfloat16"))
     for each in (model, narrow):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import types
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.overrides import TorchFunctionMode
 
 from anabranch import _tree, runtime
-from anabranch._asked import answers
+from anabranch._asked import answers, name_of
 from anabranch.graph import Weight
 from anabranch.runtime.state import Tracer
 
@@ -45,7 +45,7 @@ class _Held(TorchFunctionMode):
 
     def __torch_function__(
         self, function: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    ) -> object:
         """Run a function of torch's, on reads in the place of what is held."""
         kwargs = kwargs or {}
         if not any(_weight(leaf) for leaf in _tree.leaves((args, kwargs))) or _is_fact(function):
@@ -53,13 +53,13 @@ class _Held(TorchFunctionMode):
         if _changes(function, args, kwargs):
             raise TypeError("what a module holds is changed in place: at each call, not when it is traced")
         args, kwargs = _tree.map_leaves(self._read, (args, kwargs))
-        if _name(function) == "__get__":
+        if name_of(function) == "__get__":
             return getattr(args[0], _property(function))
         if isinstance(function, _METHODS):  # they want a tensor
-            return getattr(args[0], _name(function))(*args[1:], **kwargs)
+            return getattr(args[0], name_of(function))(*args[1:], **kwargs)
         return function(*args, **kwargs)
 
-    def _read(self, leaf: Any) -> Any:
+    def _read(self, leaf: object) -> object:
         known = _weight(leaf)
         return leaf if known is None else self._tracer.weight(known)
 
@@ -78,24 +78,20 @@ def _weight(leaf: object) -> Weight | None:
 
 def _is_fact(function: Callable[..., Any]) -> bool:
     """Return whether a function says of a tensor what its values have no part in: its sizes, dtype, device."""
-    name = _name(function)
+    name = name_of(function)
     if name in ("__get__", "__set__", "__delete__"):
         return name != "__get__" or _property(function) not in _VALUES
     return name in _FACTS
 
 
-def _name(function: Callable[..., Any]) -> str:
-    return str(getattr(function, "__name__", ""))
-
-
 def _property(getter: Callable[..., Any]) -> str:
     """Return the name of the property whose getter or setter a function is."""
-    return _name(getattr(getter, "__self__", getter))
+    return name_of(cast(types.MethodWrapperType, getter).__self__)
 
 
 def _changes(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Return whether a function writes into what is held."""
-    name = _name(function)
+    name = name_of(function)
     written = name == "__setitem__" or (name.startswith("__i") and answers(torch.Tensor, f"__{name[3:]}"))
     inside = written or (name.endswith("_") and not name.endswith("__"))
     return (inside and _weight(args[0]) is not None) or _weight(kwargs.get("out")) is not None

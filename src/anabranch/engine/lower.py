@@ -141,10 +141,10 @@ class Tracer(NotingTracer):
         """Trace layers inside others as the code that they are."""
         return None
 
-    def noted(self) -> Any:
+    def noted(self) -> object:
         """Return what a call that cannot be traced may leave beside its nodes."""
 
-    def restore(self, noted: Any) -> None:
+    def restore(self, noted: object) -> None:
         """Forget what a call has left since it was ``noted``."""
 
     def ran(self, layer: Operation, result: _tree.Nest) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import types
-from typing import Any, NoReturn, cast
+from typing import NoReturn
 
 import torch
-from torch.fx.proxy import GraphAppendingTracer, Proxy, TraceError
+from torch.fx.proxy import Attribute, GraphAppendingTracer, Proxy, TraceError
 
 from anabranch import runtime
 from anabranch._asked import answers
@@ -16,10 +16,10 @@ from anabranch.runtime.masks import traced
 
 def _asking() -> types.FrameType:
     """Return the frame that asks something of a traced value."""
-    frame: Any = sys._getframe(2)
-    while frame.f_globals.get("__name__") in _BETWEEN or frame.f_code is _IS_TENSOR:
+    frame = sys._getframe(2)
+    while frame.f_back is not None and (frame.f_globals.get("__name__") in _BETWEEN or frame.f_code is _IS_TENSOR):
         frame = frame.f_back
-    return cast(types.FrameType, frame)
+    return frame
 
 
 def _is_library(frame: types.FrameType) -> bool:
@@ -46,7 +46,7 @@ class Traced(Proxy):
     def __class__(self, value: type) -> NoReturn:
         raise TypeError("a traced value stays one")
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Attribute:
         """Return an attribute of a value; a tensor has those of torch's tensors alone."""
         if self.node.meta.keys() & {"shape", "dtype"} and not answers(torch.Tensor, name):
             raise AttributeError(f"'Tensor' object has no attribute {name!r}", name=name, obj=self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -162,8 +162,9 @@ class CallTracer(Tracer):
         found = self.found
         return Found(dict(found.values), dict(found.starts), found.modules.copied())
 
-    def restore(self, noted: Found) -> None:
+    def restore(self, noted: object) -> None:
         """Forget what was found since, and the reads of it."""
+        noted = cast(Found, noted)
         self.found.values, self.found.starts, self.found.modules = noted.values, noted.starts, noted.modules
         self._reads = {weight: read for weight, read in self._reads.items() if read.node.target in noted.values}
         self._constants = {key: held for key, held in self._constants.items() if held[1].node.target in noted.values}
