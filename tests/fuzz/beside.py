@@ -9,6 +9,7 @@ that Anabranch alone refuses is a difference. Comments of a script compare:
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -309,7 +310,13 @@ def shrunk(wanted: Difference) -> Difference:
             continue
         fewer = lines[:index] + lines[index + 1 :]
         found = [each for each in play(wanted.subject, fewer, wanted.rough).found if each.lines[-1] == lines[-1]]
-        if found and wanted.what.startswith(found[0].what):
+        if found and wanted.what.startswith(found[0].what) and _same_error(found[0].ours, wanted.ours):
             lines, best = found[0].lines, found[0]
     best.what = wanted.what
     return best
+
+
+def _same_error(ours: str, wanted: str) -> bool:
+    """Return whether what is said here is of the same error, or is none."""
+    one, other = (re.match(r"\w+Error: [\w ]*|", each) for each in (ours, wanted))
+    return one is not None and other is not None and one[0] == other[0]

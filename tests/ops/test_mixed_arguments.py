@@ -291,6 +291,20 @@ def test_attention_of_numbers_of_heads_that_are_not_known(heads: int, shared: in
     torch.testing.assert_close(model([*given]), ops.dot_product_attention(*given, given[1]))
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("name", ["mask", "bias"])
+def test_masked_attention_in_a_model_of_several_dtypes(name: str, grouped: bool) -> None:
+    query, key, value = symbol(3, 5, 4, None, dtype="int64"), symbol(None, None, None, 4, dtype="int64"), symbol(3, 6, None, 4)
+    extra = symbol(3, 1, 5, 6)
+    inputs = [query, key, value, extra]
+    model = Model(inputs, ops.dot_product_attention(query, key, value, **{name: ops.abs(extra) > 0 if grouped else extra}))
+    heads = 2 if grouped else 4
+    given = [torch.ones(3, 5, 4, 4), torch.ones(3, 6, heads, 4), torch.rand(3, 6, heads, 4), torch.rand(3, 1, 5, 6)]
+    given = [on_device(each.to(each.dtype if place > 1 else torch.int64)) for place, each in enumerate(given)]
+    right = ops.dot_product_attention(*given[:3], **{name: given[3] > 0 if grouped else given[3]})
+    torch.testing.assert_close(model(given), right)
+
+
 @pytest.mark.parametrize("name", ["mask", "bias"])
 @pytest.mark.parametrize(
     ("query", "given"),

@@ -69,14 +69,15 @@ def dot_product_attention(
             "There is one value for each key.", expected="key (B, S, K, H), value (B, S, K, V)",
             got=f"{shape(tensor(key))} and {shape(tensor(value))}",
         )  # fmt: skip
+    (batch, steps, number, _), (_, keys, _, _) = shape(tensor(query)), shape(tensor(key))
     for name, extra in (("bias", bias), ("mask", mask)):
         if extra is not None:
-            _check_fits(name, tensor(extra), (*shape(q)[:3], shape(k)[2]))
+            _check_fits(name, tensor(extra), (batch, number, steps, keys))
     added = None if bias is None else _matrix(bias).to(runtime.dtype_of(dtype(q)))
     seen = None if mask is None else _matrix(mask) if dtype(tensor(mask)) == "bool" else _matrix(mask) != 0
     if is_causal and (seen is not None or added is not None or attn_logits_soft_cap):
-        steps = sizes(tensor(query))[1], sizes(tensor(key))[1]
-        before = runtime.create(torch.ones, steps, dtype=torch.bool, device=q.device).tril()
+        square = sizes(tensor(query))[1], sizes(tensor(key))[1]
+        before = runtime.create(torch.ones, square, dtype=torch.bool, device=q.device).tril()
         seen = before if seen is None else seen & before
     if attn_logits_soft_cap is None:
         if seen is not None:
