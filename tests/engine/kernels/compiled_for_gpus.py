@@ -74,16 +74,16 @@ def source_of(kernel: Any, signature: dict[str, str], constants: dict[str, Any],
     )
 
 
-def call_all() -> None:
-    """Call the operators in their variants."""
-    from anabranch.engine.kernels import activations, batch_norm, bias_activation, limits, max_pool
+def call_all(activations: tuple[str, ...]) -> None:
+    """Call the operators in their variants, in bfloat16 with these activations."""
+    from anabranch.engine.kernels import batch_norm, bias_activation, limits, max_pool
 
     for module in (batch_norm, bias_activation, max_pool):
         module.fits = lambda *_: True
     for dtype in (torch.float32, torch.bfloat16):
         x = torch.zeros(2, 64, 16, 16, dtype=dtype).to(memory_format=torch.channels_last)
         vector, spread = torch.zeros(64), torch.zeros(2, 64, 1, 1, dtype=dtype).expand(x.shape)
-        names = activations.NAMES if dtype == torch.bfloat16 else ("relu",)
+        names = activations if dtype == torch.bfloat16 else ("relu",)
         for activation, given in itertools.product(names, ((None, None), (x, None), (None, x))):
             bias_activation.bias_activation(x, vector, *given, activation, 1)
             for before, gradient in ((given[0], x), (None, spread)):
@@ -104,9 +104,11 @@ def call_all() -> None:
 def main() -> None:
     import triton
 
+    from anabranch.engine.kernels.activations import NAMES
+
     found: Found = collections.defaultdict(lambda: {"variants": 0, "wide": 0})
     triton.JITFunction.run = compiler(int(sys.argv[1]), found)
-    call_all()
+    call_all(tuple(sys.argv[2:]) or NAMES)
     print(json.dumps(found))
 
 

@@ -14,10 +14,14 @@ pytest.importorskip("triton", reason="needs Triton, which the test extra brings 
 
 
 @pytest.mark.on_cpu
-@pytest.mark.parametrize("capability", [90, *(pytest.param(each, marks=pytest.mark.slow) for each in (70, 80, 100))])
-def test_every_kernel_is_compiled_for_a_gpu(capability: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("capability", "activations"),
+    [(90, ["relu", "gelu"]), *(pytest.param(each, [], marks=pytest.mark.slow) for each in (70, 80, 90, 100))],
+)
+def test_every_kernel_is_compiled_for_a_gpu(capability: int, activations: list[str], tmp_path: Path) -> None:
+    """Without activations, of all."""
     environment = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path), "TRITON_DEFAULT_FP_FUSION": "1"}
-    command = [sys.executable, str(Path(__file__).with_name("compiled_for_gpus.py")), str(capability)]
+    command = [sys.executable, str(Path(__file__).with_name("compiled_for_gpus.py")), str(capability), *activations]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
