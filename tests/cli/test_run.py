@@ -283,7 +283,11 @@ def test_examples_run_on_real_images(cifar10_folder: Path, script: str, argument
     assert "est" in done.stdout
 
 
-@pytest.mark.parametrize(("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7), (1202, 19.4)])
+SIZES = {20: 0.27, 32: 0.46, 44: 0.66, 56: 0.85, 110: 1.7, 1202: 19.4}
+FIRST_AND_LAST = [pytest.param(*size, marks=() if size[0] in (20, 1202) else pytest.mark.slow) for size in SIZES.items()]
+
+
+@pytest.mark.parametrize(("depth", "millions"), FIRST_AND_LAST)
 def test_sizes_of_the_published_networks(depth: int, millions: float) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "examples" / "resnet_cifar.py", "--depth", str(depth), "--summary"],
