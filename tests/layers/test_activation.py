@@ -107,3 +107,21 @@ def test_prelu_on_another_shape() -> None:
     layer(np.ones((2, 4, 4), "float32"))
     with pytest.raises(ShapeError, match="does not fit alpha"):
         layer(np.ones((2, 4, 4, 4), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "mask", "fits"),
+    [
+        (layers.Softmax, (5, 3, 4), (3, 1)),
+        (layers.Softmax, (2, 1, 3, 4), (1, 3, 4)),
+        (layers.GlobalAveragePooling1D, (5, 3), (1, 1)),
+    ],
+)
+def test_a_mask_that_stretches_what_it_masks_is_refused(layer: Any, mask: tuple[int, ...], fits: tuple[int, ...]) -> None:
+    x, made = np.ones((1, 3, 4), "float32"), layer()
+    with pytest.raises(ShapeError, match=f"The mask of {layer.__name__} .* does not fit what it masks"):
+        made(x, mask=np.ones(mask, "bool"))
+    assert made(x, mask=np.ones(fits, "bool")).shape == made(x).shape
+    inputs = ab.Input((None, 4))
+    model = ab.Model(inputs, made(inputs, mask=np.ones(fits, "bool")))
+    assert model(np.ones((2, 3, 4), "float32")).shape == (2, *made(x).shape[1:])

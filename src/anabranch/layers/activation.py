@@ -10,6 +10,7 @@ from anabranch._errors import ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import normalise_axis
 from anabranch.layers import fields
+from anabranch.layers.mask_rule import check_fits
 from anabranch.layers.pointwise import Pointwise
 from anabranch.ops import _kernels as kernels
 
@@ -150,4 +151,6 @@ class Softmax(Pointwise):
         """Normalize."""
         if mask is None:
             return kernels.softmax(inputs, self.axis)
+        mask = runtime.as_tensors(mask)
+        check_fits(self._described_(), mask, runtime.shape_of(inputs))
         return kernels.masked_softmax(inputs, self.axis, mask, -3e4 if self.compute_dtype == "float16" else -1e9)

@@ -6,8 +6,9 @@ import operator
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
-from anabranch import _tree
+from anabranch import _tree, runtime
 from anabranch._asked import asked_by, has_shape
+from anabranch._errors import ShapeError
 from anabranch.graph import CallSite, Graph, Node, Shape, Spec, Tensor, with_values
 from anabranch.graph.call_site import warn
 from anabranch.graph.operators import Operator
@@ -77,3 +78,16 @@ def warn_of_lost_mask(layer: Masking, site: CallSite) -> None:
         "own self.supports_masking = True lets the mask pass.",
         site,
     )
+
+
+def check_fits(label: str, mask: object, shape: Shape | None) -> None:
+    """Raise where a mask, whose shape is known, would stretch what it masks, of ``shape``: to more samples or axes."""
+    found = runtime.shape_of(mask)
+    if found is None or shape is None:
+        return
+    pairs = zip(found[::-1], shape[::-1], strict=False)
+    if len(found) > len(shape) or any(None not in (size, wanted) and size not in (1, wanted) for size, wanted in pairs):
+        raise ShapeError(
+            f"The mask of {label} does not fit what it masks.",
+            expected=f"{shape}, or 1 in the place of a size", got=str(found),
+        )  # fmt: skip

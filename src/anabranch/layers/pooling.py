@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from anabranch import runtime
 from anabranch.graph import Shape, Window
 from anabranch.layers import fields
+from anabranch.layers.mask_rule import check_fits
 from anabranch.layers.windows import channels_of, spatial_shape, windows_shape
 from anabranch.ops import _kernels as kernels
 
@@ -195,7 +196,9 @@ class GlobalAveragePooling1D(GlobalPooling):
         if mask is None:
             return super().call(inputs)
         steps, channels = (1, 2) if self.data_format == "channels_last" else (2, 1)
-        return kernels.masked_mean(inputs, runtime.as_tensors(mask), steps, channels, self.keepdims)
+        shape, mask = runtime.shape_of(inputs), runtime.as_tensors(mask)
+        check_fits(self._described_(), mask, None if shape is None else (shape[0], shape[steps]))
+        return kernels.masked_mean(inputs, mask, steps, channels, self.keepdims)
 
     def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> None:
         """Return None: there are no steps any more."""
