@@ -189,6 +189,22 @@ def test_an_error_in_the_script_keeps_its_line(tmp_path: Path) -> None:
     assert "cli.py" not in done.stderr
 
 
+def test_tensorboard_takes_no_view_for_tensorflow(tmp_path: Path) -> None:
+    script = """
+        import tensorflow as tf, numpy as np
+        model = tf.keras.Sequential([tf.keras.Input((3,)), tf.keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0, callbacks=[tf.keras.callbacks.TensorBoard("logs")])
+        from torch.utils.tensorboard import SummaryWriter
+        with SummaryWriter("mine") as writer:
+            writer.add_scalar("x", 1.0)
+    """
+    done = anabranch("run", write(tmp_path, script), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for folder in ("logs", "mine"):
+        assert list((tmp_path / folder).rglob("events.out.tfevents.*"))
+
+
 def test_a_script_trains(tmp_path: Path) -> None:
     script = write(
         tmp_path,

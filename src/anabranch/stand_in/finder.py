@@ -11,6 +11,8 @@ from anabranch.stand_in import children, real_tensorflow
 from anabranch.stand_in.former import names, teaching
 from anabranch.stand_in.views import ABSENT, ROOTS, MissingImportError, View, is_namespace, is_tensorflow, look_up, refusal
 
+_WITHOUT_TENSORFLOW = "tensorboard.compat.notf"  # where it exists, TensorBoard takes its own stub and imports no TensorFlow
+
 
 class Finder:
     """Finds and makes the views."""
@@ -19,6 +21,8 @@ class Finder:
         """Claim the names that Keras scripts import."""
         if name == children.MODULE:
             return children.spec()
+        if name == _WITHOUT_TENSORFLOW and not real_tensorflow.is_installed():
+            return importlib.machinery.ModuleSpec(name, _Loaded(ModuleType(name)))  # type: ignore[arg-type]  # a loader by duck
         if name.partition(".")[0] not in ROOTS:
             return None
         if is_tensorflow(name) and names.path_of(name) is None:
