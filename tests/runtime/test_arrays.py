@@ -107,3 +107,36 @@ def test_what_comes_into_a_model_is_held_to_its_input() -> None:
         model([np.ones((2, 4)), np.ones(2)])
     with pytest.raises(DataError, match="'c' of model 'm' is None"):
         model([np.ones((2, 3)), None])
+
+
+VALUES = np.linspace(0.1, 0.9, 12, dtype="float32").reshape(4, 3)
+VIEWS = {
+    "backwards": VALUES[::-1],
+    "both axes backwards": VALUES[::-1, ::-1],
+    "another byte order": VALUES.astype(VALUES.dtype.newbyteorder()),
+    "columns first": np.asfortranarray(VALUES),
+    "of one number": np.broadcast_to(np.float32(0.5), (4, 3)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+@pytest.mark.parametrize("view", VIEWS)
+def test_arrays_that_torch_cannot_read_in_place(view: str) -> None:
+    given, same = VIEWS[view], np.ascontiguousarray(VIEWS[view], "float32")
+    weights = np.ones(4)[::-1]
+    inputs = ab.Input((3,))
+    model = ab.Model(inputs, layers.Dense(3)(inputs))
+    model.compile("sgd", "mse", metrics=["mae"])
+
+    def asked(x: Any) -> list[Any]:
+        return [
+            ab.ops.convert_to_tensor(x), ab.ops.sum(x, 0), model(x), ab.losses.MeanSquaredError()(x, x * 0, weights),
+            ab.metrics.MeanSquaredError()(x, x * 0, weights), ab.metrics.AUC()(x > 0.5, x), model.predict(x, verbose=0),
+            model.evaluate(x, x, sample_weight=weights, verbose=0),
+        ]  # fmt: skip
+
+    for found, expected in zip(asked(given), asked(same), strict=True):
+        assert equal(found, expected) if isinstance(found, torch.Tensor) else np.array_equal(found, expected)
+    assert model.fit(given, given, verbose=0).history["loss"][0] >= 0
+    model.set_weights([np.ones((3, 3), given.dtype)[::-1], np.ones(3)[::-1]])
+    assert equal(model.weights[0].value, torch.ones(3, 3))

@@ -112,7 +112,7 @@ class Counting(Metric):
     def _by_threshold(self, true: Tensor, pred: Tensor, weight: Tensor, labels: int) -> dict[str, Tensor]:
         cuts, inverse = self._sorted_thresholds(pred)
         # The number of thresholds below a prediction; NaN is above none.
-        over = torch.bucketize(torch.nan_to_num(pred, nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf), cuts)
+        over = torch.bucketize(torch.nan_to_num(pred.contiguous(), nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf), cuts)
         cell = over.reshape(-1, labels) * labels + torch.arange(labels, device=pred.device)
         weight, positive = weight.reshape(-1, labels), (true != 0).reshape(-1, labels)
 

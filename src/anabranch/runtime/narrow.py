@@ -26,7 +26,11 @@ def holds_numbers(array: np.ndarray[Any, Any]) -> bool:
 
 
 def from_array(array: np.ndarray[Any, Any]) -> torch.Tensor:
-    """Return a tensor that shares the memory of an array, of the same type."""
+    """Return a tensor of an array's type, on its memory unless torch cannot read that: another byte order, steps backwards."""
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if any(step < 0 for step in array.strides):
+        array = array.copy()
     if array.dtype.isbuiltin == 1 or not is_narrow(array):
         return torch.from_numpy(array)
     return torch.from_numpy(array.view(f"u{array.dtype.itemsize}")).view(getattr(torch, array.dtype.name))

@@ -64,10 +64,6 @@ def to_tensor(value: object, where: str) -> torch.Tensor:
         )
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    if any(stride < 0 for stride in array.strides):
-        array = np.ascontiguousarray(array)
     if array.flags.writeable:
         return computable(array)
     with warnings.catch_warnings():
