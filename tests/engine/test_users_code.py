@@ -177,3 +177,66 @@ def test_a_variable_of_the_module_that_changes_takes_effect(way: str, monkeypatc
     monkeypatch.setitem(globals(), "SCALE", 5.0)
     monkeypatch.setitem(SETTINGS, "scale", 5.0)
     assert allclose(torch.as_tensor(model.predict(X, verbose=0)), X * 5)
+
+
+class Averaging(layers.Layer):
+    """Holds a running mean as a plain tensor, and changes it in one of several ways."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way, self.mean = way, torch.zeros(3)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if training and self.way == "assigned":
+            self.mean = 0.5 * self.mean + 0.5 * x.detach().mean(0).cpu()
+        elif training and self.way == "in place":
+            self.mean.mul_(0.5).add_(0.5 * x.detach().mean(0).cpu())
+        elif training:
+            with torch.no_grad():
+                self.mean.copy_(0.5 * self.mean + 0.5 * x.mean(0).cpu())
+        return x - self.mean.to(x.device)
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        return shape
+
+
+@pytest.mark.parametrize("way", ["assigned", "in place", "without gradients"])
+def test_a_tensor_that_a_layer_holds_is_updated_at_each_call(way: str) -> None:
+    layer = Averaging(way)
+    inputs = ab.Input((3,))
+    model = ab.Model(inputs, layers.Dense(1)(layer(inputs)))
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :1], batch_size=4, epochs=2, verbose=0)
+    assert allclose(layer.mean, 0.75 * X.mean(0), atol=1e-6)
+    tapped = ab.Model(inputs, layer.output)
+    assert allclose(torch.as_tensor(tapped.predict(X, verbose=0)), X - 0.75 * X.mean(0), atol=1e-6)
+    layer.mean.zero_()
+    assert allclose(torch.as_tensor(tapped.predict(X, verbose=0)), X)
+
+
+class Held(layers.Layer):
+    """Computes with a tensor and an object that it holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale, self.settings = torch.ones(3), Settings()
+
+    def call(self, x: Any) -> Any:
+        return x * (self.scale + 1).to(x.device) * self.settings.factor
+
+
+class Settings:
+    """Settings of a user's."""
+
+    factor = 1.0
+
+
+def test_what_a_layer_holds_is_looked_up_at_each_call() -> None:
+    layer = Held()
+    model = _model(layer)
+    assert allclose(torch.as_tensor(model.predict(X, verbose=0)), X * 2)
+    layer.scale.mul_(2)
+    assert allclose(torch.as_tensor(model.predict(X, verbose=0)), X * 3)
+    layer.settings.factor = 2.0
+    assert allclose(torch.as_tensor(model.predict(X, verbose=0)), X * 6)
+    assert allclose(model.to_torch()(X).cpu(), X * 6)

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
+from torch.fx import Proxy
 
-from anabranch import runtime
+from anabranch import _tree, runtime
 from anabranch._asked import answers, is_from, module_of, unwrapped
 from anabranch.engine.opaque import Opaque
 from anabranch.graph import AnyModel, Operation
@@ -45,8 +46,21 @@ def users_layers(layer: Operation) -> list[Operation]:
 def held_numbers(layers: Iterable[Operation]) -> list[dict[str, object]]:
     """Return the numbers and strings that the code of users' layers reads of them and sets, as far as it is known."""
     found = ((vars(layer), cast(Any, type(layer))) for layer in layers)
-    seen = ({name: _seen(values[name]) for name in _read(kind, kind.call) if name in values} for values, kind in found)
+    seen = ({name: _numbers(values[name]) for name in _read(kind, kind.call) if name in values} for values, kind in found)
     return [{name: value for name, value in each.items() if not _holds_objects(value)} for each in seen]
+
+
+def tensors_of(layers: Iterable[Operation]) -> frozenset[int]:
+    """Return the ids of torch's tensors among the attributes of layers; parameters are weights of their own."""
+    held = (leaf for layer in layers for value in vars(layer).values() for leaf in _tree.leaves(value))
+    return frozenset(id(leaf) for leaf in held if type(leaf) is torch.Tensor)
+
+
+def carries(layers: Iterable[Operation]) -> bool:
+    """Return whether a traced call has left a value in an attribute that it reads before it sets it: for the next call."""
+    found = ((vars(layer), cast(Any, type(layer))) for layer in layers)
+    left = (values.get(name) for values, kind in found for name in _carried(kind, kind.call))
+    return any(isinstance(leaf, Proxy) for value in left for leaf in _tree.leaves(value))
 
 
 def drawn(layers: Iterable[Operation]) -> tuple[object, ...]:
@@ -96,7 +110,7 @@ def attributes(layer: Operation) -> dict[str, object]:
 
 def _variables(functions: tuple[types.FunctionType, ...]) -> dict[str, object]:
     """Return the numbers and strings that functions look up around them."""
-    seen = {f"{f.__qualname__}: {name}": _seen(value) for f in functions for name, value in _around(f).items()}
+    seen = {f"{f.__qualname__}: {name}": _numbers(value) for f in functions for name, value in _around(f).items()}
     return {name: value for name, value in seen.items() if not _holds_objects(value)}
 
 
@@ -117,7 +131,28 @@ def _seen(value: object) -> object:
         return tuple((key, _seen(part)) for key, part in value.items())
     if isinstance(value, torch.nn.Module):  # whose parameters may be replaced
         return (_Same(value), *map(_Same, value.parameters()))
-    return _Same(value)
+    return (_Same(value), *_plain_parts(value)) if _is_users(value) else _Same(value)
+
+
+def _numbers(value: object) -> object:
+    """Return the numbers and strings of a value, which may be an object or a class of a user's that holds some."""
+    return _plain_parts(value) if _is_users(value) else _seen(value)
+
+
+def _is_users(value: object) -> bool:
+    """Return whether a value is an object or a class of a user's that may hold settings, such as a dataclass."""
+    kind = value if isinstance(value, type) else type(value)
+    others = (types.ModuleType, types.FunctionType, torch.Tensor, torch.nn.Module)
+    return (
+        answers(value, "__dict__")
+        and not isinstance(value, others)
+        and not is_from(kind, "anabranch", "torch", "numpy", "builtins")
+    )
+
+
+def _plain_parts(value: object) -> tuple[tuple[str, object], ...]:
+    parts = vars(value) if isinstance(value, type) else {**vars(type(value)), **vars(value)}
+    return tuple((name, part) for name, part in parts.items() if type(part) in _PLAIN and not name.startswith("__"))
 
 
 def _holds_objects(value: object) -> bool:
@@ -173,6 +208,17 @@ def _stored(kind: type, call: Callable[..., Any]) -> frozenset[str]:
     """Return the names of the attributes that the code sets."""
     found = (each for part in _code(kind, call) for each in dis.get_instructions(part))  # type: ignore[arg-type]
     return frozenset(each.argval for each in found if each.opname == "STORE_ATTR")
+
+
+@functools.cache
+def _carried(kind: type, call: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of the attributes that the code reads before it sets them."""
+    first: dict[str, str] = {}
+    for part in _code(kind, call):
+        for each in dis.get_instructions(part):
+            if each.opname in ("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR"):
+                first.setdefault(each.argval, each.opname)
+    return frozenset(name for name in _stored(kind, call) if first[name] != "STORE_ATTR")  # type: ignore[arg-type]
 
 
 def _parts(code: types.CodeType) -> Iterator[types.CodeType]:

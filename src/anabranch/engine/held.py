@@ -1,21 +1,24 @@
-"""A user's ``call`` while it is traced: torch's contexts, and what is computed from torch's own parameters."""
+"""A user's ``call`` while it is traced: torch's contexts, and what is computed from torch's tensors that its layer holds."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import types
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import torch
+from torch.fx import Proxy
 from torch.overrides import TorchFunctionMode
 
 from anabranch import _tree, runtime
 from anabranch._asked import answers, name_of
-from anabranch.graph import Weight
 from anabranch.runtime.state import Tracer
 
 Context = tuple[bool, ...]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def context(*, gradients: bool = False) -> Context:
@@ -26,20 +29,40 @@ def context(*, gradients: bool = False) -> Context:
     return *modes, *casts
 
 
+class Holding(Tracer, Protocol):
+    """A tracer that knows the tensors which the layer under way holds, by id."""
+
+    held: frozenset[int]
+
+    def constant(self, value: torch.Tensor | torch.Generator) -> Proxy:
+        """Return the read of a tensor that a layer holds."""
+
+
 @contextlib.contextmanager
-def tracing(tracer: Tracer) -> Iterator[None]:
+def tracing(tracer: Holding) -> Iterator[None]:
     """Trace calls inside the block, as they are with gradients, in which code that runs without them is seen."""
     with torch.inference_mode(False), torch.enable_grad(), runtime.tracing(tracer), _Held(tracer):
         yield
 
 
+def untraced(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function that computes with what a layer holds, without being traced."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch._C.DisableTorchFunction():
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
 class _Held(TorchFunctionMode):
-    """Traces what is computed from torch's own parameters and buffers, such as ``x @ self.embedding.weight.T``.
+    """Traces what is computed from torch's own parameters, buffers and tensors, such as ``x @ self.embedding.weight.T``.
 
     It would otherwise be computed while the call is traced, once for all: a constant, which does not train.
     """
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Holding) -> None:
         super().__init__()
         self._tracer = tracer
 
@@ -48,9 +71,9 @@ class _Held(TorchFunctionMode):
     ) -> object:
         """Run a function of torch's, on reads in the place of what is held."""
         kwargs = kwargs or {}
-        if not any(_weight(leaf) for leaf in _tree.leaves((args, kwargs))) or _is_fact(function):
+        if not any(map(self._is_held, _tree.leaves((args, kwargs)))) or _is_fact(function):
             return function(*args, **kwargs)
-        if _changes(function, args, kwargs):
+        if (_changes(function) and args and self._is_held(args[0])) or self._is_held(kwargs.get("out")):
             raise TypeError("what a module holds is changed in place: at each call, not when it is traced")
         args, kwargs = _tree.map_leaves(self._read, (args, kwargs))
         if name_of(function) == "__get__":
@@ -59,9 +82,14 @@ class _Held(TorchFunctionMode):
             return getattr(args[0], name_of(function))(*args[1:], **kwargs)
         return function(*args, **kwargs)
 
+    def _is_held(self, leaf: object) -> bool:
+        return isinstance(leaf, torch.Tensor) and (runtime.known_weight(leaf) is not None or id(leaf) in self._tracer.held)
+
     def _read(self, leaf: object) -> object:
-        known = _weight(leaf)
-        return leaf if known is None else self._tracer.weight(known)
+        if not isinstance(leaf, torch.Tensor) or not self._is_held(leaf):
+            return leaf
+        known = runtime.known_weight(leaf)
+        return self._tracer.constant(leaf) if known is None else self._tracer.weight(known)
 
 
 _METHODS = (types.MethodDescriptorType, types.WrapperDescriptorType)
@@ -70,10 +98,6 @@ _FACTS = {
     "size", "dim", "numel", "nelement", "stride", "element_size", "ndimension", "is_floating_point", "is_complex",
     "is_contiguous", "get_device", "data_ptr", "__len__", "__hash__", "__repr__", "__format__",
 }  # fmt: skip
-
-
-def _weight(leaf: object) -> Weight | None:
-    return runtime.known_weight(leaf) if isinstance(leaf, torch.Tensor) else None
 
 
 def _is_fact(function: Callable[..., Any]) -> bool:
@@ -89,9 +113,8 @@ def _property(getter: Callable[..., Any]) -> str:
     return name_of(cast(types.MethodWrapperType, getter).__self__)
 
 
-def _changes(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Return whether a function writes into what is held."""
+def _changes(function: Callable[..., Any]) -> bool:
+    """Return whether a function writes into its first argument."""
     name = name_of(function)
     written = name == "__setitem__" or (name.startswith("__i") and answers(torch.Tensor, f"__{name[3:]}"))
-    inside = written or (name.endswith("_") and not name.endswith("__"))
-    return (inside and _weight(args[0]) is not None) or _weight(kwargs.get("out")) is not None
+    return written or (name.endswith("_") and not name.endswith("__"))

@@ -17,7 +17,7 @@ from torch.fx.proxy import Proxy
 
 from anabranch import _tree, runtime
 from anabranch.engine import held
-from anabranch.engine.attributes import drawn, held_numbers, users_layers
+from anabranch.engine.attributes import carries, drawn, held_numbers, tensors_of, users_layers
 from anabranch.engine.opaque import MASKS, Opaque, need_tensors
 from anabranch.engine.traced import NotingTracer, Traced
 from anabranch.graph import Graph, Node, Operation, Shape, Spec, Tensor, Weight, spec_leaves, with_values
@@ -76,6 +76,7 @@ class Tracer(NotingTracer):
         self._places: dict[Weight, str] = {}
         self._taken: set[str] = set()
         self._context = held.context(gradients=True)
+        self.held: frozenset[int] = frozenset()  # ids of the tensors that the users' layers under way hold
         # the value is held, so that its id stays its own
         self._constants: dict[int, tuple[torch.Tensor | torch.Generator, Proxy]] = {}
 
@@ -179,6 +180,7 @@ class Tracer(NotingTracer):
             a = self.constant(a)
         return super().create_arg(a)
 
+    @held.untraced
     def constant(self, value: torch.Tensor | torch.Generator) -> Proxy:
         """Return the read of a tensor or generator that a layer's code holds; the module holds it too, tensors as buffers."""
         if id(value) not in self._constants:
@@ -305,12 +307,14 @@ def _traced(
 ) -> tuple[_tree.Nest, list[Any]]:
     """Return what a call gives, and its masks; raise where a user's code does what cannot be traced."""
     args, kwargs = arguments
-    tracer.refused = False
+    tracer.refused, tracer.held = False, tensors_of(own)
     before = drawn(own) if own else ()
     with torch.enable_grad():  # a call may leave it disabled where it ends by an error
         result, marks = runtime.run(layer, args, kwargs, edges)
     if own and drawn(own) != before:
         raise TypeError("numbers drawn while tracing would be the same at every call")
+    if carries(own):
+        raise TypeError("what a call leaves for the next one is another value at every call")
     if tracer.refused:
         raise TypeError("a call that goes on without a value that it asks for would do otherwise with it")
     return result, marks

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch.fx import Graph, Node, Proxy
 
 from anabranch import _tree, runtime
-from anabranch.engine.held import tracing
+from anabranch.engine.held import tracing, untraced
 from anabranch.engine.lower import Tracer, note_shapes, trace_step
 from anabranch.engine.passes.nodes import is_call, shape_of
 from anabranch.engine.passes.operations import is_elementwise
@@ -130,6 +130,7 @@ class CallTracer(Tracer):
         read.node.meta["shape"] = tuple(tensor.shape)
         return read
 
+    @untraced
     def constant(self, value: torch.Tensor | torch.Generator) -> Proxy:
         """Return the read of a tensor or generator that a layer's code holds."""
         known = self._constants.get(id(value))
