@@ -102,6 +102,10 @@ class Watch(keras.callbacks.Callback):
         """Count one."""
         self.epochs += 1
 
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Take the logs as numbers by name."""
+        print(batch, (logs or {}).get("loss"))
+
 
 watching = [
     Watch(),

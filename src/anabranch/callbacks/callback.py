@@ -12,7 +12,7 @@ from anabranch._errors import ArgumentTypeError
 from anabranch._fields import Configurable, field
 from anabranch._frames import bound_methods
 
-Logs = Mapping[str, Any]
+Logs = dict[str, Any]
 F = TypeVar("F", bound=Callable[..., None])
 
 HOOKS = (

@@ -67,14 +67,19 @@ def drawn(layers: Iterable[Operation]) -> tuple[object, ...]:
     """Return the states of the generators that a user's code may draw from: the process's, and those that layers hold."""
     held = (_state(value) for layer in layers for value in vars(layer).values())
     own = (state for state in held if state is not None)
-    return runtime.random_state(), random.getstate(), repr(np.random.get_state()), *own
+    return runtime.random_state(), random.getstate(), _legacy(np.random.get_state()), *own
+
+
+def _legacy(state: object) -> tuple[object, ...]:
+    """Return a state of NumPy's older generators, to be compared."""
+    return tuple(part.tobytes() if isinstance(part, np.ndarray) else part for part in cast(tuple[object, ...], state))
 
 
 def _state(value: object) -> object:
     if isinstance(value, np.random.Generator):
         return repr(value.bit_generator.state)
     if isinstance(value, np.random.RandomState):
-        return repr(value.get_state())
+        return _legacy(value.get_state())
     return value.getstate() if isinstance(value, random.Random) else None
 
 
