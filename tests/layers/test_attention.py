@@ -12,7 +12,7 @@ from devices import allclose, tolerated
 
 import anabranch as ab
 from anabranch import Model, config, engine, layers, runtime
-from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError
+from anabranch._errors import ArgumentError, ArgumentTypeError, EngineError, ShapeError
 
 IDS = np.array([[5, 3, 2, 0, 0], [6, 6, 6, 1, 0], [4, 1, 1, 2, 7]], "int32")
 OTHER = np.array([[5, 3, 0, 0], [6, 6, 6, 1], [4, 1, 1, 0]], "int32")
@@ -289,3 +289,15 @@ def test_grouped_attention_is_in_files_under_keras_name(keras: Any) -> None:
     again = layers.deserialize(keras.layers.serialize(theirs))
     assert isinstance(again, layers.GroupQueryAttention)
     assert again.num_key_value_heads == 2
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize(("keys", "values"), [(1, 4), (4, 1), (4, 2), (2, 4)])
+def test_as_many_values_as_keys_where_a_model_does_not_know_how_many(keys: int, values: int, grouped: bool) -> None:
+    layer: Any = layers.GroupQueryAttention(3, 4, 2) if grouped else layers.MultiHeadAttention(2, 3)
+    query, value, key = (ab.Input((None, 3)) for _ in range(3))
+    model = ab.Model([query, value, key], layer(query, value, key))
+    x, many, few = (np.random.default_rng(0).normal(size=(2, steps, 3)).astype("float32") for steps in (5, values, keys))
+    with pytest.raises(EngineError, match="Attention"):
+        model([x, many, few])
+    assert allclose(model([x, few, few]), layer(x, few), atol=1e-6)

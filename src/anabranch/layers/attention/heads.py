@@ -214,6 +214,9 @@ class Attending(Drawing):
             self._key_dense(value if key is None else key),
             self._value_dense(value),
         )
+        if key is not None and key is not value:  # as many as the keys, or torch reads others, from beyond the values
+            rank = placing.rank + 1
+            values = values.reshape(*runtime.sizes(keys, rank)[:-1], runtime.sizes(values, rank)[-1])
         q, k, v = map(placing.heads_first, (queries, keys, values))
         repeats = self.heads()[0] // self.heads()[1]
         if repeats > 1:
