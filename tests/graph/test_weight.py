@@ -85,6 +85,25 @@ def test_arithmetic_is_the_tensors(function: Any) -> None:
     assert equal(function(other, weight), function(other, shown))
 
 
+def test_values_are_compared_with_numbers_and_weights_as_objects() -> None:
+    layer = layers.Dense(3)
+    layer.build((None, 2))
+    weight = layer.kernel
+    weight.assign(np.array([[1, 0, 3], [0, 5, 0]], "float32"))
+    shown = on_device(weight.numpy())
+    ones = np.ones((2, 3), "float32")
+    for other in (0, 0.0, True, ones, on_device(ones)):
+        beside = on_device(ones) if other is ones else other
+        assert equal(weight == other, shown == beside)
+        assert equal(weight != other, shown != beside)
+    assert int((weight == 0).sum()) == 3, "how sparse it is"
+    assert weight == weight
+    assert weight != layer.bias
+    assert weight is not None
+    assert [layer.bias, weight].index(weight) == 1
+    assert {weight: 1}[weight] == 1
+
+
 def test_matrix_products_powers_signs_and_items() -> None:
     layer = layers.Dense(3)
     layer.build((None, 2))

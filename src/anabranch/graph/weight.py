@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from anabranch import _process, _tree
-from anabranch._asked import first_line, is_boolean, is_from, shown
+from anabranch._asked import first_line, is_boolean, is_from, is_number, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, DtypeError, ShapeError
 from anabranch._frames import bound_methods, leave, unbounded
 from anabranch.graph.arrays import is_array, is_numpy
@@ -355,6 +355,15 @@ class Weight(Operators["EngineTensor"]):
         found: EngineTensor = function(*(self.engine.as_tensor(each) if _is_plain(each) else _shown(each) for each in operands))
         return found
 
+    def __eq__(self, other: object) -> EngineTensor | bool:  # type: ignore[override]  # element by element
+        """Compare the values with numbers; two weights are equal where they are one, so that lists and dicts may hold them."""
+        return self._operate(operator.eq, self, other) if _is_numbers(other) else self is other
+
+    def __ne__(self, other: object) -> EngineTensor | bool:  # type: ignore[override]  # element by element
+        return self._operate(operator.ne, self, other) if _is_numbers(other) else self is not other
+
+    __hash__ = object.__hash__
+
     @classmethod
     def __torch_function__(
         cls, function: Callable[..., T], types: object, args: Iterable[object] = (), kwargs: Mapping[str, object] | None = None
@@ -418,6 +427,10 @@ def _unpickled(engine: Any, package: str | None, state: dict[str, Any]) -> Weigh
     for name, value in state.items():
         setattr(made, name, value)
     return made
+
+
+def _is_numbers(value: object) -> bool:
+    return not isinstance(value, Weight) and (is_number(value) or is_boolean(value) or is_array(value))
 
 
 def _shown(value: _tree.Nest) -> _tree.Nest:
