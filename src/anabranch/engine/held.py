@@ -21,12 +21,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def context(*, gradients: bool = False) -> Context:
-    """Return how torch computes now: with gradients, in inference mode, under autocast; or would with ``gradients``."""
-    devices = dict.fromkeys(("cpu", runtime.device().type))
-    casts = (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device) for device in devices)
-    modes = (True, False) if gradients else (torch.is_grad_enabled(), torch.is_inference_mode_enabled())
-    return *modes, *casts
+def devices() -> tuple[str, ...]:
+    """Return the kinds of device whose autocast may matter."""
+    return tuple(kind for kind in dict.fromkeys(("cpu", runtime.device().type)) if torch.amp.is_autocast_available(kind))
+
+
+def context(devices: tuple[str, ...]) -> Context:
+    """Return how torch computes now: with gradients, in inference mode, under autocast."""
+    return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *map(torch.is_autocast_enabled, devices)
 
 
 class Holding(Tracer, Protocol):

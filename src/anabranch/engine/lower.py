@@ -75,14 +75,15 @@ class Tracer(NotingTracer):
         self._reads: dict[Weight, Proxy] = {}
         self._places: dict[Weight, str] = {}
         self._taken: set[str] = set()
-        self._context = held.context(gradients=True)
+        self._devices = held.devices()
+        self._context = True, False, *held.context(self._devices)[2:]  # with gradients, as calls are traced
         self.held: frozenset[int] = frozenset()  # ids of the tensors that the users' layers under way hold
         # the value is held, so that its id stays its own
         self._constants: dict[int, tuple[torch.Tensor | torch.Generator, Proxy]] = {}
 
     def create_node(self, *args: Any, **kwargs: Any) -> torch.fx.Node:
         """Record one operation, and the layer that it came from."""
-        if held.context() != self._context:
+        if held.context(self._devices) != self._context:
             raise TypeError("a context of torch's, such as no_grad, is not part of the code")
         if args[1] in _OF_GRADIENTS:  # which have an effect with gradients alone
             raise TypeError("what a call does with gradients is not part of the code")

@@ -37,6 +37,8 @@ class Traced(Proxy):
 
         The answer is never ``torch.Tensor``: torch's code in C would take the value for one.
         """
+        if sys._getframe(1).f_globals.get("__name__") in _ASKING:  # most often
+            return type(self)
         asks = _asking()
         if not _TENSOR.isdisjoint(asks.f_code.co_names) and not _is_library(asks):
             self.tracer.refused = True
@@ -92,6 +94,7 @@ class NotingTracer(GraphAppendingTracer):
 
 
 _BETWEEN = (__name__, "torch.fx.proxy")
+_ASKING = frozenset(("anabranch._tree", "anabranch.engine.held", "anabranch.engine.lower", "torch.fx.node", "torch.fx.proxy"))
 _LIBRARIES = ("anabranch.", "torch.", "functools")
 _TENSOR = frozenset(("Tensor", "is_tensor"))  # names by which it is asked
 _IS_TENSOR = torch.is_tensor.__code__
