@@ -401,3 +401,12 @@ def test_heads_that_do_not_divide_are_refused_where_they_are_known_late() -> Non
     for heads, groups in ((1, 2), (3, 2)):
         with pytest.raises((EngineError, ShapeError), match=r"dot_product_attention|heads"):
             model([torch.rand(2, 5, count, 4) for count in (heads, groups, groups)])
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("spatial", [1, 2])
+def test_a_separable_convolution_of_unknown_sizes(padding: str, spatial: int) -> None:
+    x, data = symbol(*(None,) * (spatial + 2)), on_device(torch.rand(3, *(8, 9)[:spatial], 4))
+    kernels = np.ones((*(3,) * spatial, 4, 2), "float32"), np.ones((*(1,) * spatial, 8, 5), "float32")
+    model = Model(x, ops.separable_conv(x, *kernels, padding=padding))
+    torch.testing.assert_close(model(data), ops.separable_conv(data, *kernels, padding=padding))

@@ -163,7 +163,7 @@ def _depthwise(x: Tensor, kernel: Tensor, strides: Sizes, padding: str, layout: 
 
 
 def _convolved(x: Tensor, kernel: Tensor, strides: Sizes, padding: str, layout: str, dilation: Sizes, groups: int) -> Tensor:
-    spatial = rank(x) - 2
+    spatial = rank(kernel) - 2  # the rank of a value between two convolutions is not known while a model is traced
     window = tuple(size or 1 for size in shape(kernel)[2:])
     steps, gaps = per_axis(strides, spatial, "strides"), per_axis(dilation, spatial, "dilation_rate")
     return kernels.convolve(x, kernel, None, window, steps, padding, layout, gaps, groups)
