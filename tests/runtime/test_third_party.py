@@ -12,6 +12,7 @@ from torch import nn
 
 import anabranch as ab
 from anabranch import layers
+from anabranch._errors import NotReadyError
 
 
 class Holding(layers.Layer):
@@ -77,6 +78,14 @@ def test_training_equals_torch() -> None:
         ((twin(x) - y) ** 2).mean().backward()
         optimizer.step()
     assert allclose(linear.weight, twin.weight, atol=1e-6)
+
+
+def test_a_lazy_module_is_refused_until_it_has_sizes() -> None:
+    lazy = nn.LazyLinear(2)
+    with pytest.raises(NotReadyError, match="LazyLinear that a layer holds has no sizes yet"):
+        ab.Sequential([Holding(lazy)])(torch.ones(2, 3))
+    lazy(torch.ones(2, 3))
+    assert len(Holding(lazy).weights) == 3
 
 
 def test_what_is_no_module_is_refused() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from anabranch import _tree
-from anabranch._errors import ArgumentTypeError
+from anabranch._errors import ArgumentTypeError, NotReadyError
 from anabranch.graph import Home, Weight, WeightOptions
 from anabranch.graph.weight import WeightEngine
 from anabranch.runtime import state
@@ -47,7 +47,13 @@ def module_weights(module: torch.nn.Module, home: Home, engine: WeightEngine, pr
     """Return a module's parameters and buffers as weights, in its own order and layout."""
     if not isinstance(module, torch.nn.Module):
         raise ArgumentTypeError("TorchModule wraps a torch.nn.Module.", got=f"{type(module).__name__}: {module!r}"[:200])
-    named: Iterable[tuple[str, torch.Tensor]] = [*module.named_parameters(), *module.named_buffers()]
+    named: list[tuple[str, torch.Tensor]] = [*module.named_parameters(), *module.named_buffers()]
+    lazy = [name for name, tensor in named if torch.nn.parameter.is_lazy(tensor)]
+    if lazy:
+        raise NotReadyError(
+            f"A {type(module).__name__} that a layer holds has no sizes yet.", expected="a module whose parameters have shapes",
+            got=f"lazy: {', '.join(lazy)}", repair="call the module once on a tensor before it is held, or give it its sizes",
+        )  # fmt: skip
     return [weight_of(tensor, prefix + name.replace(".", "/"), home, engine) for name, tensor in named]
 
 
