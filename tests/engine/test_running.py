@@ -360,3 +360,14 @@ def test_weights_that_a_call_read_before_it_could_not_be_traced_are_read_later()
     np.testing.assert_allclose(model.predict(values, verbose=0), values @ kernel @ kernel, rtol=1e-5)
     model.compile("sgd", "mse")
     assert np.isfinite(model.fit(values, values, verbose=0).history["loss"]).all()
+
+
+@pytest.mark.parametrize("call", ["predict", "evaluate", "model"])
+def test_sizes_of_nothing_are_explained_where_a_division_finds_them(call: str) -> None:
+    x = ab.Input((None, None, 3))
+    model = ab.Model(x, ab.ops.image.resize(x, (4, 4), interpolation="lanczos3"))
+    model.compile("sgd", "mse")
+    images, target = np.ones((2, 4, 0, 3), "float32"), np.ones((2, 4, 4, 3), "float32")
+    calls = {"predict": model.predict, "model": model}
+    with pytest.raises(EngineError, match=r"resize could not run: division by zero[\s\S]*\(2, 4, 0, 3\)"):
+        calls[call](images) if call in calls else model.evaluate(images, target, verbose=0)

@@ -101,7 +101,7 @@ def culprit(error: Exception, graph: Graph, inputs: Sequence[Any], training: boo
         if step is not None and step.node.operation._is_function_:
             known.where = ""  # where the model was run, not where the function was called
         return known.at(f"{step.path!r}, called at {step.node.site}") if step is not None else known
-    except (RuntimeError, IndexError) as again:
+    except (RuntimeError, IndexError, ZeroDivisionError) as again:
         if step is not None:
             given = ", ".join(str(tuple(values[number].shape)) for number in step.inputs)
             operation = step.node.operation

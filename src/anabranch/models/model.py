@@ -441,7 +441,7 @@ class Model(Views, Stored):
                     raise wrong_value(value, "a tensor for each input")
             try:
                 outputs, masks = engine.interpret(graph, given, [runtime.mask_of(x) for x in given])
-            except (RuntimeError, IndexError) as error:
+            except (RuntimeError, IndexError, ZeroDivisionError) as error:
                 if isinstance(error, AnabranchError) or runtime.is_tracing():
                     raise
                 raise engine.explained(error, graph, given, bool(training)) from error
@@ -475,7 +475,8 @@ class Model(Views, Stored):
             outputs, losses = program(inputs)
         except AnabranchError:
             raise
-        except (RuntimeError, IndexError, AssertionError) as error:  # torch._assert, or an id outside an Embedding's table
+        # torch._assert, an id outside an Embedding's table, sizes of 0
+        except (RuntimeError, IndexError, AssertionError, ZeroDivisionError) as error:
             raise engine.explained(error, graph, inputs, training) from error
         runtime.take_losses(self, losses)
         return _tree.fill(graph.output_structure, outputs)

@@ -212,7 +212,8 @@ def explaining(model: Trainable, batch: Batch) -> Iterator[None]:
         raise
     except RuntimeError as error:
         raise (_culprit(error, model, batch) or engine_error(error, batch)) from error
-    except (IndexError, AssertionError) as error:  # torch._assert; an id outside an Embedding's table, on the CPU
+    # torch._assert; an id outside an Embedding's table, on the CPU; sizes of 0
+    except (IndexError, AssertionError, ZeroDivisionError) as error:
         if (known := _culprit(error, model, batch)) is None:
             raise
         raise known from error
