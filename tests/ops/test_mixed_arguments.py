@@ -115,6 +115,15 @@ def test_a_sum_of_one_value_has_the_dtype_of_sums(function: Any) -> None:
     assert function(torch.tensor(3, dtype=torch.int64)).dtype == torch.int64
 
 
+def test_a_product_of_halves_does_not_overflow_on_the_way(keras: Any) -> None:
+    values = np.array([[300.0, 300.0, 0.01, 0.01]], "float16")
+    for options in ({}, {"axis": 1}, {"axis": (0, 1), "keepdims": True}):
+        found, expected = ops.prod(values, **options), keras.ops.prod(values, **options)
+        assert (found.dtype, found.tolist()) == (torch.float16, expected.tolist())
+    x = Input((4,), dtype="float16")
+    assert Model(x, ops.prod(x, axis=1))(values).tolist() == [9.0]
+
+
 def test_what_is_empty() -> None:
     assert ops.min(torch.ones(2, 0, 3), axis=1, initial=-0.5).tolist() == [[-0.5] * 3] * 2
     assert ops.max(torch.ones(0, 2, dtype=torch.int8), axis=-1, keepdims=True, initial=1).shape == (0, 1)

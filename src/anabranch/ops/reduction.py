@@ -55,9 +55,11 @@ def prod(x: TensorLike, axis: Axes = None, keepdims: bool = False, dtype: str | 
     """
     x = tensor(x)
     options = {"dtype": runtime.dtype_of(dtype)} if dtype else sum_options(x)
+    made = options.get("dtype", runtime.dtype_of(dtype_of(x)))
+    wide = torch.float32 if made == torch.float16 else made  # which overflows on the way
     for place in sorted(some_axes(axis, rank(x)), reverse=True):  # torch takes one at a time
-        x = torch.prod(x, place, keepdim=keepdims, **options)
-    return x.to(options["dtype"]) if options else x
+        x = torch.prod(x, place, keepdim=keepdims, dtype=wide)
+    return x.to(made)
 
 
 @operation(rules.mean, along())
