@@ -25,8 +25,8 @@ def seed(words: str) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Seed what a test's own fixtures draw."""
-    seed(f"setup of {item.nodeid}")
+    """Seed what a test and its own fixtures draw."""
+    seed(item.nodeid)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,11 +36,5 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.Fix
         return (yield)
     seed(f"{fixturedef.baseid}:{fixturedef.argname}:{getattr(request, 'param', None)!r}")
     result = yield
-    seed(f"setup of {request.node.nodeid}")
+    seed(request.node.nodeid)
     return result
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> None:
-    """Seed what a test draws."""
-    seed(item.nodeid)

@@ -84,6 +84,8 @@ def states() -> Iterator[Target]:
     yield method("optimizers.Optimizer.set_weights", rules.SGD, lambda: {"weights": [1, 0.5]})
     scaled = lambda: mixed_precision.LossScaleOptimizer(rules.SGD())  # noqa: E731
     yield method("mixed_precision.LossScaleOptimizer.build", scaled, lambda: {"weights": dense().trainable_weights})
+    weights = lambda: {"var_list": dense().trainable_weights}  # noqa: E731
+    yield method("mixed_precision.LossScaleOptimizer.finalize_variable_values", scaled, weights)
     state = lambda: {"state": scaled().state_dict()}  # noqa: E731
     yield method("mixed_precision.LossScaleOptimizer.load_state_dict", scaled, state)
     yield method("callbacks.Callback.set_model", hooks.EarlyStopping, lambda: {"model": made(ab)})
@@ -116,7 +118,6 @@ def of_optimizers() -> Iterator[Target]:
         ("assign", lambda: {"variable": weight(), "value": np.zeros((3, 2))}),
         ("assign_add", lambda: {"variable": weight(), "value": 0.0}),
         ("assign_sub", lambda: {"variable": weight(), "value": 0.0}),
-        ("follow", lambda: {"weights": [weight()]}),
         ("finalize_variable_values", lambda: {"var_list": [weight()]}),
     ):
         yield method(f"optimizers.Optimizer.{name}", one, right)

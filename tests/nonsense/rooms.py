@@ -113,7 +113,7 @@ PROTOCOL = "called by the library alone"
 HOOK = "a hook: the loop calls it, and subclasses write it"
 METHODS_LEFT_OUT = {
     **dict.fromkeys((
-        "follow", "hold", "make", "slots_of", "decay_of", "further_numbers", "_own_variables_", "update_step", "step_size",
+        "slots_of", "decay_of", "further_numbers", "_own_variables_", "update_step", "step_size",
         "update_weights",
     ), PROTOCOL),
     "weight": PROTOCOL, "Layer.build": "each layer's own is called", "Layer.compute_output_shape": "each layer's own is called",
