@@ -145,18 +145,19 @@ def test_the_loop_of_the_benchmark_trains_the_same_network(
     assert min(accuracies) > 0.9
 
 
-def test_all_of_it_can_be_replayed(example: dict[str, Any], task: tuple[torch.Tensor, torch.Tensor]) -> None:
-    found = []
+@pytest.mark.parametrize("size", [50, pytest.param(100, marks=pytest.mark.slow)])
+def test_all_of_it_can_be_replayed(example: dict[str, Any], task: tuple[torch.Tensor, torch.Tensor], size: int) -> None:
+    found, few = [], [part[: 9 * size] for part in task]
     for graph in (None, RecordedGraph):
         ab.utils.set_random_seed(0)
-        model, batches, course = example["prepared"](*task, epochs=4.5, widths=(4, 8, 8), batch_size=100)
+        model, batches, course = example["prepared"](*few, epochs=4.5, widths=(4, 8, 8), batch_size=size)
         model._compiled_.graph_maker = graph
         history = model.fit(batches, epochs=5, callbacks=[course], verbose=0)
         found.append((history.history["loss"], model.get_weights()))
     replays = model._compiled_.replays
     assert not replays.failure
-    # with and then without the whitening bias: one step before state is made, three until sizes are known
-    assert replays.replayed == 45 - 2 * 4
+    # of what is trained, with and then without the whitening bias, one step before state is made, three until sizes are known
+    assert 45 - 3 * 4 <= replays.replayed <= 45 - 2 * 4
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-4)
     for one, other in zip(found[0][1], found[1][1], strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3)

@@ -427,7 +427,7 @@ def hold(count: int, begin: int) -> None:
 
 @pytest.mark.parametrize("part", range(4))
 def test_random_graphs(part: int) -> None:
-    hold(50, part)
+    hold(30, part)
 
 
 @pytest.mark.slow
