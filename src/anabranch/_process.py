@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 
 class Seeding:
@@ -15,7 +16,7 @@ class Seeding:
     def __init__(self, seed: int | None = None) -> None:
         self._seed = seed
         self._claims = 0
-        self.reached_torch = seed is None  # torch has a seed of its own until one is set
+        self._reached_torch = seed is None  # torch has a seed of its own until one is set
 
     def __deepcopy__(self, memo: dict[int, object]) -> Seeding:
         """Return the seeding itself: the layers of a copied model have the values of those they are copies of."""
@@ -27,6 +28,12 @@ class Seeding:
         if self._seed is None:
             self._seed = int.from_bytes(os.urandom(4), "little")
         return self._seed
+
+    def reach_torch(self, manual_seed: Callable[[int], object]) -> None:
+        """Seed torch's generators once: what is drawn from then on is not drawn again."""
+        if not self._reached_torch:
+            manual_seed(self.seed)
+            self._reached_torch = True
 
     def next_claim(self) -> int:
         """Return how many models claimed layers made since this seed was set, and count one more.

@@ -46,8 +46,7 @@ def users_layers(layer: Operation) -> list[Operation]:
 def held_numbers(layers: Iterable[Operation]) -> list[dict[str, object]]:
     """Return the numbers and strings that the code of users' layers reads of them and sets, as far as it is known."""
     found = ((vars(layer), cast(Any, type(layer))) for layer in layers)
-    seen = ({name: _numbers(values[name]) for name in _read(kind, kind.call) if name in values} for values, kind in found)
-    return [{name: value for name, value in each.items() if not _holds_objects(value)} for each in seen]
+    return [_only_numbers((name, values[name]) for name in _read(kind, kind.call) if name in values) for values, kind in found]
 
 
 def tensors_of(layers: Iterable[Operation]) -> frozenset[int]:
@@ -115,8 +114,11 @@ def attributes(layer: Operation) -> dict[str, object]:
 
 def _variables(functions: tuple[types.FunctionType, ...]) -> dict[str, object]:
     """Return the numbers and strings that functions look up around them."""
-    seen = {f"{f.__qualname__}: {name}": _numbers(value) for f in functions for name, value in _around(f).items()}
-    return {name: value for name, value in seen.items() if not _holds_objects(value)}
+    return _only_numbers((f"{f.__qualname__}: {name}", value) for f in functions for name, value in _around(f).items())
+
+
+def _only_numbers(values: Iterable[tuple[str, object]]) -> dict[str, object]:
+    return {name: seen for name, value in values if not _holds_objects(seen := _numbers(value))}
 
 
 def _is_set(cell: types.CellType) -> bool:

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from anabranch import _tree, runtime
 from anabranch._asked import answers, name_of
+from anabranch.runtime import torch_facts
 from anabranch.runtime.state import Tracer
 
 Context = tuple[bool, ...]
@@ -119,4 +120,4 @@ def _changes(function: Callable[..., Any]) -> bool:
     """Return whether a function writes into its first argument."""
     name = name_of(function)
     written = name == "__setitem__" or (name.startswith("__i") and answers(torch.Tensor, f"__{name[3:]}"))
-    return written or (name.endswith("_") and not name.endswith("__"))
+    return written or torch_facts.named_as_mutating(name)

@@ -283,11 +283,10 @@ def trace_step(
     try:
         counted = held_numbers(own)
         result, marks = _traced(tracer, layer, (args, kwargs), edges, own)
-        if own and held_numbers(own) != counted:  # once more: what the first call alone sets, such as a flag, is set now
+        if (again := held_numbers(own)) != counted:  # once more: what the first call alone sets, such as a flag, is set now
             forget()
-            counted = held_numbers(own)
             result, marks = _traced(tracer, layer, (args, kwargs), edges, own)
-            if held_numbers(own) != counted:
+            if held_numbers(own) != again:
                 raise TypeError("what a call counts while it is traced would be the same at every call")
         found = _tree.leaves(result)
         need_tensors(layer, result)

@@ -203,3 +203,13 @@ def per_axis(value: int | Sequence[int], rank: int, name: str, *, least: int = 1
             where=str(call_site()),
         )
     return sizes
+
+
+def stretches(given: Shape, shape: Shape) -> bool:
+    """Return whether values of one shape, known sizes alone, stretch what has another where torch broadcasts both.
+
+    >>> stretches((None, 1), (2, 3)), stretches((2, 3), (1, 3)), stretches((1, 2, 3), (2, 3))
+    (False, True, True)
+    """
+    pairs = zip(given[::-1], shape[::-1], strict=False)
+    return len(given) > len(shape) or any(None not in (size, wanted) and size not in (1, wanted) for size, wanted in pairs)

@@ -203,17 +203,20 @@ class Weight(Operators["EngineTensor"]):
     def trainable(self) -> bool:
         """Whether training changes it; what torch code sets by ``requires_grad_`` on its tensor counts from then on."""
         if self.gradients is not None and self.tensor is not None:
-            held = [self.tensor, *(part for each in self.parts if (part := each()) is not None)]
             asked = not self.gradients
-            if asked is not self.options.trainable and any(each.requires_grad is asked for each in held):
+            if asked is not self.options.trainable and any(each.requires_grad is asked for each in self._held_()):
                 self._trainable, self.gradients = asked, asked
-                for each in held:
+                for each in self._held_():
                     each.requires_grad_(asked)
         return self.options.trainable
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = value
+
+    def _held_(self) -> list[EngineTensor]:
+        """Return the tensor, and the parameters of torch modules that are parts of it, as far as they are there."""
+        return [each for each in (self.tensor, *(part() for part in self.parts)) if each is not None]
 
     @property
     def aggregation(self) -> Aggregation:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeGuard
 
 from anabranch import _tree
-from anabranch._asked import has_shape, is_boolean, is_from
+from anabranch._asked import has_shape, is_boolean
 from anabranch.graph import Tensor as Symbol
-
-if TYPE_CHECKING:
-    import numpy as np
+from anabranch.graph.arrays import is_numpy
 
 _STATES = ("initial_state", "states")
 
@@ -40,13 +37,8 @@ def is_mask(value: _tree.Nest) -> bool:
     )
 
 
-def _is_array(value: object) -> TypeGuard[np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
-    """Return whether a value is an array or a number of NumPy's, which is not loaded for the question."""
-    return is_from(type(value), "numpy")
-
-
 def _is_flag(value: object) -> bool:
-    if _is_array(value):
+    if is_numpy(value):
         return value.ndim == 0 and is_boolean(value.item())
     known_later = has_shape(value) and not isinstance(value, Symbol) and len(value.shape) == 0
     return is_boolean(value) or known_later
@@ -54,6 +46,6 @@ def _is_flag(value: object) -> bool:
 
 def _holds_numbers(value: object) -> bool:
     """Return whether a value is an array or tensor, and none of strings or objects."""
-    if _is_array(value):
+    if is_numpy(value):
         return value.ndim > 0 and value.dtype.kind not in "OSUM"
     return has_shape(value) and not isinstance(value, type)

@@ -12,6 +12,7 @@ from anabranch._errors import ShapeError
 from anabranch.graph import CallSite, Graph, Node, Shape, Spec, Tensor, with_values
 from anabranch.graph.call_site import warn
 from anabranch.graph.operators import Operator
+from anabranch.graph.shapes import stretches
 from anabranch.graph.tensor import SymbolicTensor
 
 
@@ -83,10 +84,7 @@ def warn_of_lost_mask(layer: Masking, site: CallSite) -> None:
 def check_fits(label: str, mask: object, shape: Shape | None) -> None:
     """Raise where a mask, whose shape is known, would stretch what it masks, of ``shape``: to more samples or axes."""
     found = runtime.shape_of(mask)
-    if found is None or shape is None:
-        return
-    pairs = zip(found[::-1], shape[::-1], strict=False)
-    if len(found) > len(shape) or any(None not in (size, wanted) and size not in (1, wanted) for size, wanted in pairs):
+    if found is not None and shape is not None and stretches(found, shape):
         raise ShapeError(
             f"The mask of {label} does not fit what it masks.",
             expected=f"{shape}, or 1 in the place of a size", got=str(found),

@@ -8,6 +8,7 @@ from anabranch import runtime
 from anabranch._arguments import Positive
 from anabranch._errors import ShapeError
 from anabranch.graph import Shape, rules
+from anabranch.graph.shapes import stretches
 from anabranch.ops._public import operation
 from anabranch.ops._torch import torch
 from anabranch.ops._types import Tensor, TensorLike
@@ -99,8 +100,7 @@ def _matrix(value: TensorLike) -> Tensor:
 
 def _check_fits(name: str, given: Tensor, logits: Shape) -> None:
     """Refuse what torch would stretch the logits (B, N, T, S) for, or not look at where there are none."""
-    pairs = zip(shape(given)[::-1], logits[::-1], strict=False)
-    if rank(given) > len(logits) or any(None not in (size, wanted) and size not in (1, wanted) for size, wanted in pairs):
+    if stretches(shape(given), logits):
         raise ShapeError(
             f"{name} does not fit the logits.", expected=f"{logits}, or 1 in the place of a size", got=str(shape(given))
         )

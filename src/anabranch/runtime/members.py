@@ -42,10 +42,8 @@ def let_train(weight: Weight, trains: bool) -> None:
     """Let gradients flow to a weight or not, and note it: what torch code sets later is the weight's from then on."""
     tensor = weight.tensor
     if isinstance(tensor, torch.nn.Parameter) and not _is_unfrozen(weight):
-        tensor.requires_grad_(trains)
-        for part in weight.parts:
-            if (found := part()) is not None:
-                found.requires_grad_(trains)
+        for each in weight._held_():
+            each.requires_grad_(trains)
         weight.gradients = trains
 
 

@@ -57,9 +57,8 @@ class _Stream:
 
 
 _streams: weakref.WeakKeyDictionary[Home, _Stream] = weakref.WeakKeyDictionary()
-_resumed: dict[
-    tuple[_process.Seeding | None, str], torch.Tensor
-] = {}  # by seed and name, states of streams that nobody has asked for yet
+# by seed and name, states of streams that nobody has asked for yet
+_resumed: dict[tuple[_process.Seeding | None, str], torch.Tensor] = {}
 _named: dict[str, int] = {}  # how many layers of a path have drawn since the seed was set
 _seeding: _process.Seeding | None = None  # which that was
 _own: ContextVar[bool] = ContextVar("own", default=True)

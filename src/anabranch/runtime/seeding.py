@@ -27,10 +27,7 @@ def random_state() -> bytes:
 
 def synchronise_seed() -> None:
     """Seed torch's generators where the seed that was set last has not reached them yet."""
-    seeding = _process.seeding()
-    if not seeding.reached_torch:
-        torch.manual_seed(seeding.seed)
-        seeding.reached_torch = True
+    _process.seeding().reach_torch(torch.manual_seed)
 
 
 def random_states() -> dict[str, Any]:

@@ -42,5 +42,4 @@ def _seed_numpy(random: Any) -> None:
 
 
 def _seed_torch(torch: Any) -> None:
-    torch.manual_seed(config.seed())
-    _process.seeding().reached_torch = True  # what is drawn from now on is not drawn again
+    _process.seeding().reach_torch(torch.manual_seed)
