@@ -69,7 +69,7 @@ def is_from(thing: object, *packages: str) -> bool:
     >>> is_from(name_of, "anabranch"), is_from(name_of, "torch", "numpy")
     (True, False)
     """
-    return f"{module_of(thing)}.".startswith(tuple(f"{package}." for package in packages))
+    return f"{module_of(thing)}.".startswith(tuple([f"{package}." for package in packages]))
 
 
 _PYTHON_DTYPES = {float: "float32", int: "int32", bool: "bool", "float": "float32", "int": "int32"}  # as Keras reads them

@@ -16,7 +16,7 @@ class Seeding:
     def __init__(self, seed: int | None = None) -> None:
         self._seed = seed
         self._claims = 0
-        self._reached_torch = seed is None  # torch has a seed of its own until one is set
+        self.reached_torch = seed is None  # torch has a seed of its own until one is set
 
     def __deepcopy__(self, memo: dict[int, object]) -> Seeding:
         """Return the seeding itself: the layers of a copied model have the values of those they are copies of."""
@@ -30,10 +30,9 @@ class Seeding:
         return self._seed
 
     def reach_torch(self, manual_seed: Callable[[int], object]) -> None:
-        """Seed torch's generators once: what is drawn from then on is not drawn again."""
-        if not self._reached_torch:
-            manual_seed(self.seed)
-            self._reached_torch = True
+        """Seed torch's generators: what is drawn from then on is not drawn again."""
+        manual_seed(self.seed)
+        self.reached_torch = True
 
     def next_claim(self) -> int:
         """Return how many models claimed layers made since this seed was set, and count one more.

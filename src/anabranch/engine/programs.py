@@ -139,7 +139,9 @@ class Program:
 
     def variant(self, *, no_grad: bool, single: bool = False) -> Variant:
         """Return the code for running with or without gradients; ``single``: for batches of one."""
-        settings = self._settings[no_grad, single]._replace(replayed=self.replayed)
+        settings = self._settings[no_grad, single]
+        if self.replayed:
+            settings = settings._replace(replayed=True)
         shapes = self._batch_shapes if isinstance(settings.remat, int) else ()
         if (settings, shapes) not in self.variants:
             self.variants[settings, shapes] = Variant(self.lowered, settings, jit=self._jit, batch_shapes=shapes)

@@ -27,7 +27,9 @@ def random_state() -> bytes:
 
 def synchronise_seed() -> None:
     """Seed torch's generators where the seed that was set last has not reached them yet."""
-    _process.seeding().reach_torch(torch.manual_seed)
+    seeding = _process.seeding()
+    if not seeding.reached_torch:
+        seeding.reach_torch(torch.manual_seed)
 
 
 def random_states() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from anabranch._asked import described, is_without_values
+from anabranch._asked import described
 from anabranch._errors import DtypeError, ShapeError
 from anabranch.training.moving import Mark, Mover
 
@@ -82,7 +82,7 @@ def owned(output: torch.Tensor) -> np.ndarray[Any, Any]:
 
 def numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     """Return a tensor as an array; bfloat16, which NumPy lacks, becomes float32."""
-    if is_without_values(tensor):
+    if tensor.is_meta or tensor.layout is not torch.strided:
         raise DtypeError("An output has no values.", expected="a dense tensor with values", got=described(tensor))
     tensor = tensor.detach().cpu()
     array: np.ndarray[Any, Any] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
