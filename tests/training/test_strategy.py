@@ -23,7 +23,8 @@ X, Y = np.ones((8, 4), "float32"), np.zeros(8, int)
 def test_several_processes_are_refused_with_the_way_out(classifier: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = classifier()
     monkeypatch.setenv("WORLD_SIZE", "2")
-    for train in (lambda: model.fit(X, Y, verbose=0), lambda: model.train_on_batch(X, Y)):
+    step = model.make_train_function()
+    for train in (lambda: model.fit(X, Y, verbose=0), lambda: model.train_on_batch(X, Y), lambda: step([(X, Y)])):
         with pytest.raises(NotReadyError, match=r"WORLD_SIZE=2(.|\n)*DistributedDataParallel") as caught:
             train()
         assert "os.environ.pop" in str(caught.value)
@@ -43,6 +44,21 @@ def test_a_process_group_is_refused_too(classifier: Any, monkeypatch: pytest.Mon
     model.fit(X, Y, verbose=0)
 
 
+def torchrun(script: Path, folder: Path) -> None:
+    """Run a script in two processes, each given the path in the folder to which it adds its rank."""
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(script),
+        str(folder / "rank"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="torchrun is tried on Linux")
 def test_torchrun_is_refused(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
@@ -52,16 +68,7 @@ def test_torchrun_is_refused(tmp_path: Path) -> None:
         "try:\n    model.fit(np.ones((4, 4)), np.ones((4, 1)), verbose=0)\n"
         "except RuntimeError as error:\n    open(sys.argv[1] + os.environ['RANK'], 'w').write(str(error))\n"
     )
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        str(script),
-        str(tmp_path / "rank"),
-    ]
-    subprocess.run(command, capture_output=True, check=True, timeout=240, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    torchrun(script, tmp_path)
     assert all("WORLD_SIZE=2" in (tmp_path / f"rank{rank}").read_text() for rank in (0, 1))
 
 
@@ -127,3 +134,23 @@ def test_a_layer_frozen_between_steps_stays_from_the_next_step_on(classifier: An
     model, noting = classifier(), Freezing()
     model.fit(X, Y, batch_size=2, verbose=0, callbacks=noting)
     assert all((kernel == noting.kernels[0]).all() for kernel in noting.kernels)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="torchrun is tried on Linux")
+@pytest.mark.parametrize("wrapped", ["model", "model.to_torch()"])
+def test_a_loop_of_the_users_own_trains_one_model_in_several_processes(tmp_path: Path, wrapped: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nimport torch\nimport anabranch as ab\n"
+        "torch.distributed.init_process_group('gloo')\nrank = torch.distributed.get_rank()\n"
+        "ab.utils.set_random_seed(rank)\nab.config.set_device('cpu')\n"
+        "model = ab.Sequential([ab.Input((4,)), ab.layers.Dense(3), ab.layers.Dense(1)])\n"
+        f"module = torch.nn.parallel.DistributedDataParallel({wrapped})\n"
+        "optimizer = torch.optim.SGD(module.parameters(), lr=0.01)\nx = torch.full((8, 4), rank + 1.0)\n"
+        "for _ in range(3):\n    optimizer.zero_grad()\n    module(x).square().mean().backward()\n    optimizer.step()\n"
+        "open(sys.argv[1] + str(rank), 'w').write(str([w.tolist() for w in model.get_weights()]))\n"
+        "torch.distributed.destroy_process_group()\n"
+    )
+    torchrun(script, tmp_path)
+    first, second = ((tmp_path / f"rank{rank}").read_text() for rank in range(2))
+    assert first == second

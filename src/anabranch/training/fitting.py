@@ -49,7 +49,6 @@ def fit(
     validation_freq: object,
 ) -> History:
     """Train a model and return the history of its epochs, as ``Model.fit`` does."""
-    model._training_strategy_.check()
     objective, x = objective_for(model, x, "fit")
     first, last = integer(initial_epoch, "initial_epoch", 0), _last_epoch(integer(epochs, "epochs", 0))
     due = ValidationEpochs(validation_freq)

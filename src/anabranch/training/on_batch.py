@@ -27,7 +27,6 @@ def train_on_batch(
     model: Trainable, x: object, y: object, sample_weight: object, class_weight: object, return_dict: bool
 ) -> Reported:
     """Take one training step and return loss and metrics of this batch, as ``Model.train_on_batch`` does."""
-    model._training_strategy_.check()
     return _on_batch(model, (x, y, sample_weight), "train_on_batch", class_weight, return_dict)
 
 

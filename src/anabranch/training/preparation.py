@@ -26,6 +26,7 @@ from anabranch.training.trainable import Trainable, has_custom_step
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_TRAINING = ("fit", "train_on_batch", "train_function")
 
 
 def located(function: Callable[Concatenate[Trainable, P], R]) -> Callable[Concatenate[Trainable, P], R]:
@@ -45,6 +46,8 @@ def located(function: Callable[Concatenate[Trainable, P], R]) -> Callable[Concat
 def objective_for(model: Trainable, x: object, use: str) -> tuple[Objective, Any]:
     """Return the objective of a run, bound to the model's outputs, and ``x``; NotReadyError where compile was not called."""
     compiled, strategy = need_compiled(model, use), model._training_strategy_
+    if use in _TRAINING:
+        strategy.check()
     engine.synchronise_seed()
     if has_custom_step(model):
         return CustomStep(model, compiled, strategy), x

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+_SEVERAL = (
+    "model.to_torch() in torch.nn.parallel.DistributedDataParallel, trained by a loop in a script that torchrun starts; "
+    "fit uses one device"
+)
+
 # Module paths, after the root ------------------------------------------------------------------------------------------------
 
 _LAYERS = (
@@ -97,7 +102,7 @@ GONE: dict[str, str] = {
     "models.Graph": "inputs, layers called on them, and Model(inputs, outputs)",
     "models.model_from_yaml": "models.model_from_json(model.to_json()); YAML could run code",
     "models.model_from_config": "Model.from_config(config)",
-    "utils.multi_gpu_model": "nothing: `torchrun --nproc-per-node=N script.py` trains on several GPUs",
+    "utils.multi_gpu_model": _SEVERAL,
     "utils.HDF5Matrix": "h5py.File(path)[name], which fit takes as it is",
     "utils.GeneratorEnqueuer": "utils.PyDataset(workers=…)", "utils.OrderedEnqueuer": "utils.PyDataset(workers=…)",
     "utils.convert_all_kernels_in_model": "nothing: kernels of Theano are not read",
@@ -252,7 +257,7 @@ TENSORFLOW: dict[str, str] = {
     "GradientTape": "loss = …; loss.backward(), or torch.autograd.grad(loss, tensors)",
     "function": "nothing: leave the decorator out", "data": "torch.utils.data.DataLoader, arrays, or keras.utils.PyDataset",
     "config": "torch.cuda.device_count(); devices are chosen by config.set_device", "device": "config.set_device('cuda:0')",
-    "distribute": "nothing: `torchrun --nproc-per-node=N script.py` trains on several GPUs",
+    "distribute": _SEVERAL,
     "image": "keras.ops.image, for instance keras.ops.image.resize(images, size)",
     "io": "Python's open(path, 'rb').read()", "math": "keras.ops, for instance keras.ops.log(x)",
     "nn": "keras.ops, for instance keras.ops.softmax(x)", "linalg": "keras.ops.linalg",
