@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from anabranch._errors import MissingAttributeError
+from anabranch._errors import ArgumentError, MissingAttributeError
+from anabranch.graph import Operation
 
 QUANTIZABLE = "Dense, EinsumDense, Embedding and ReversibleEmbedding"
 """The public layers that are ``Quantizable``, which a test asks the classes."""
@@ -28,3 +29,12 @@ ABSENT = {
 def missing(kind: type, name: str) -> MissingAttributeError:
     """Return the error for a name that a class of layers lacks."""
     return MissingAttributeError(f"{kind.__name__} has no {name!r}.", repair=ABSENT[name])
+
+
+def not_scripted(layer: Operation) -> ArgumentError:
+    """Return the error for a layer inside a module that TorchScript compiles."""
+    return ArgumentError(
+        f"TorchScript compiles no layers of anabranch; {layer._error_label_()} is inside the module.",
+        expected="a module whose parts are torch's own", got=type(layer).__name__,
+        repair="model.to_torch() in its place, which shares the weights; or torch.export.export, or torch.compile",
+    )  # fmt: skip

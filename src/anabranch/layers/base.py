@@ -44,6 +44,7 @@ from anabranch.graph.shapes import check_shapes, to_shape
 from anabranch.layers import mask_rule
 from anabranch.layers.building import built_after, inputs_of_build, refuse_wrong_call, shapes_in, shapes_of_build
 from anabranch.layers.call_arguments import unfit
+from anabranch.layers.compiling import is_compiling
 from anabranch.layers.configuring import Configured, taken
 from anabranch.layers.holding import to_regularizer
 
@@ -343,6 +344,10 @@ class Layer(Configured):
                 self._own_weights_()  # notes torch modules among the attributes, whose mode follows the layer's
 
     def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
+        if is_compiling():
+            from anabranch.runtime.dynamo import outside_of_dynamo  # torch.compile follows no package that loads late
+
+            return outside_of_dynamo(self, args, kwargs)
         dtype = self.compute_dtype if self.autocast else None
         args = tuple([runtime.as_tensors(arg, dtype, integers=self._takes_integers_) for arg in args])
         kwargs = runtime.named_tensors(self, kwargs, dtype) if kwargs else kwargs

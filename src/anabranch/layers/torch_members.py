@@ -6,7 +6,6 @@ Where Keras has a word, such as ``compile``, it is Keras's.
 
 from __future__ import annotations
 
-import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
@@ -19,6 +18,7 @@ from anabranch._frames import bound_methods
 from anabranch.graph import CallSite, Shape, call_site
 from anabranch.graph.records import spec_leaves
 from anabranch.layers.holding import Holding, numbered
+from anabranch.layers.registered import Registered
 
 if TYPE_CHECKING:
     from anabranch.graph import Weight
@@ -26,36 +26,11 @@ if TYPE_CHECKING:
 
 Named: TypeAlias = "Iterator[tuple[str, Tensor]]"
 M = TypeVar("M", bound="TorchMembers")
-_MODULES = "torch.nn.modules.module"
 _described = described({
     "prefix": "is put before the names.", "recurse": "whether those of layers inside are among them.",
     "remove_duplicate": "whether a tensor comes once, under its first name.",
 })  # fmt: skip
 _NO_HOOKS: Mapping[int, Callable[..., object]] = types.MappingProxyType({})
-
-
-class _Registered(Holding):
-    """What torch's modules take for one of theirs when it is assigned to them. Abstract: the base of TorchMembers."""
-
-    @property
-    def __class__(self) -> type:  # type: ignore[override]  # of no narrower type
-        """The class; ``torch.nn.Module`` to a module that asks whether what is assigned to it is one.
-
-        So it registers the layer, whose parameters are then among its own; the layer takes its mode.
-        """
-        asks = sys._getframe(1)
-        if asks.f_globals.get("__name__") != _MODULES:
-            return type(self)
-        holder = asks.f_locals.get("self")
-        mode = bool(vars(holder).get("training", False))
-        for layer in self._inner_layers_():
-            layer.training = mode
-        found: type = sys.modules[_MODULES].Module
-        return found
-
-    @__class__.setter
-    def __class__(self, value: type) -> None:
-        vars(object)["__class__"].__set__(self, value)
 
 
 def _conversion(name: str, where: str, dtype: str) -> Callable[[M], M]:
@@ -79,7 +54,7 @@ def _conversion(name: str, where: str, dtype: str) -> Callable[[M], M]:
 
 
 @bound_methods
-class TorchMembers(_Registered):
+class TorchMembers(Registered):
     """The methods of ``torch.nn.Module`` that layers have. Abstract: a base of Layer."""
 
     _makes_weights_: ClassVar[bool] = False  # whether ``build`` may
@@ -127,6 +102,9 @@ class TorchMembers(_Registered):
         weights = self._own_weights_()
         inside = tuple(f"{place}/" for place in self._held_modules_())
         return runtime.named_targets(weight for weight in weights if not (inside and weight.name.startswith(inside)))
+
+    def _get_name(self) -> str:
+        return type(self).__name__
 
     def _named_members(self, *args: Any, **kwargs: Any) -> Named:
         found: Named = runtime.module_method(self, "_named_members")(*args, **kwargs)

@@ -20,12 +20,14 @@ from anabranch.graph.shapes import check_shapes, same_but_batch
 from anabranch.layers.base import Layer
 from anabranch.layers.building import shapes_in
 from anabranch.layers.call_arguments import is_mask
+from anabranch.layers.compiling import is_compiling
 from anabranch.layers.core import InputLayer
 from anabranch.models import implicit
 from anabranch.models.stored import Stored
 from anabranch.models.views import Views
 
 if TYPE_CHECKING:
+    from anabranch.engine.dynamo import Code
     from anabranch.graph import CallSite
     from anabranch.graph.paths import Selector
     from anabranch.models.editing import GraphEdit
@@ -61,10 +63,11 @@ class Model(Views, Stored):
     _first_call_: ClassVar[int] = 1  # of the calls that ``output_layers`` of a config names: as Keras counts
 
     # here, so that a subclass which sets attributes before super().__init__() finds them
-    _own_state_ = Layer._own_state_ | {"_own_graph_", "_compiled_", "_own_host_part_", "_host_part_of_"}
+    _own_state_ = Layer._own_state_ | {"_own_graph_", "_compiled_", "_own_host_part_", "_host_part_of_", "_codes_"}
     _implicit_: Graph | None = None  # of one node, the model, where it writes its own ``call``
     _own_host_part_: HostPart | None = None
     _host_part_of_: Graph | None = None  # whose part that is
+    _codes_: tuple[Code | None, Code | None] = (None, None)  # what torch.compile was given
     _seen_: _tree.Nest = None  # what such a model was first called on: shapes and dtypes
 
     def __init__(
@@ -336,7 +339,7 @@ class Model(Views, Stored):
             pickling.set_optimizer_state(twin, pickling.optimizer_state(self))
             return twin
         # these name this model, so they are not the twin's
-        own: dict[str, Any] = {key: vars(self).pop(key) for key in ("_implicit_", "_cached_") if key in vars(self)}
+        own: dict[str, Any] = {key: vars(self).pop(key) for key in ("_implicit_", "_cached_", "_codes_") if key in vars(self)}
         try:
             return super().__deepcopy__(memo)
         finally:
@@ -451,6 +454,10 @@ class Model(Views, Stored):
             return _tree.fill(graph.output_structure, outputs)
 
     def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
+        if is_compiling():
+            from anabranch.engine.dynamo import call  # the module itself: torch.compile follows no package that loads late
+
+            return call(self, args, kwargs)
         graph = self._graph_
         if graph is not None:
             args, kwargs = self._call_arguments_(args, kwargs)

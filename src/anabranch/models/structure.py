@@ -14,6 +14,7 @@ from anabranch.graph.names import name_operations
 from anabranch.layers.base import Layer
 from anabranch.layers.core import InputLayer
 from anabranch.layers.holding import Absent, shown
+from anabranch.layers.registered import inside
 from anabranch.models.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Structure(Trainer):
             held = (vars(kind).get(name) for kind in type(self).__mro__)
             if any(found is not None and not isinstance(found, Absent) for found in held):  # a property that failed says why
                 return object.__getattribute__(self, name)
+            if (found := inside(self, name)) is not None:
+                return found
             from anabranch.models.absent import missing  # loaded for errors alone
 
             raise missing(self, name)

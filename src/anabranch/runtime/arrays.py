@@ -11,12 +11,12 @@ import torch
 
 from anabranch import _tree
 from anabranch._asked import shown
-from anabranch._errors import DataError, DtypeError, ShapeError
+from anabranch._errors import ArgumentTypeError, DataError, DtypeError, ShapeError
 from anabranch.graph import Graph, Operation, Shape, Tensor, Weight
 from anabranch.graph.casting import is_cast
 from anabranch.graph.rules import CASTS
 from anabranch.graph.shapes import same_but_batch
-from anabranch.runtime import weights
+from anabranch.runtime import state, weights
 from anabranch.runtime.devices import device
 from anabranch.runtime.masks import mask_of, traced, with_mask
 from anabranch.runtime.narrow import check_fits, from_array, holds_numbers, signed
@@ -46,6 +46,8 @@ def as_tensor(value: object, dtype: str | None = None, *, integers: bool = True)
     if isinstance(value, torch.Tensor):
         tensor, mask = value, mask_of(value)
     else:
+        if isinstance(value, torch.fx.Proxy):
+            raise not_followed(value)
         try:
             array = np.asarray(value)
         except ValueError as error:  # nested lists of unequal lengths
@@ -60,6 +62,14 @@ def as_tensor(value: object, dtype: str | None = None, *, integers: bool = True)
             raise DtypeError("A tensor on the device 'meta' has no values.", got=shown(value))
         tensor = tensor.to(place)
     return tensor if mask is None or tensor is value else with_mask(tensor, mask.to(tensor.device))
+
+
+def not_followed(value: torch.fx.Proxy) -> ArgumentTypeError:
+    """Return the error for what another tracer than ours gives a layer, such as ``torch.fx.symbolic_trace``."""
+    return ArgumentTypeError(
+        "torch.fx does not trace layers of anabranch.", expected="a tensor", got=repr(value),
+        repair="torch.fx.symbolic_trace of a module that holds model.to_torch() in the layer's place; or torch.export.export",
+    )  # fmt: skip
 
 
 def as_constant(leaf: object) -> object:
@@ -85,6 +95,8 @@ def as_tensors(nest: _tree.Nest, dtype: str | None = None, *, integers: bool = T
     def converted(leaf: object) -> object:
         if _is_array(leaf):
             return as_tensor(leaf, dtype, integers=integers)
+        if isinstance(leaf, torch.fx.Proxy) and not state.is_tracing():
+            raise not_followed(leaf)
         if dtype is None or not isinstance(leaf, torch.fx.Proxy):
             return leaf
         if _may_be_integer(leaf.node):

@@ -72,6 +72,11 @@ def _shown(value: object) -> torch.Tensor | None:
     return value.__dict__.get(_SHOWN) if isinstance(value, torch.Tensor) else None
 
 
+def shows_mask(value: torch.Tensor) -> bool:
+    """Return whether a tensor shows a mask, as torch.compile can see it."""
+    return getattr(value, _SHOWN, None) is not None
+
+
 def note_mask(value: torch.Tensor, mask: torch.Tensor | None) -> None:
     """Note inside a ``call`` the mask of a value that it computed, until that call ends."""
     if _current.scope is not None:

@@ -12,6 +12,7 @@ from anabranch._errors import ArgumentError, EngineError
 from anabranch.graph import Operation, Weight
 from anabranch.runtime.arrays import NAMES
 from anabranch.runtime.naming import target_of, torch_names
+from anabranch.runtime.swapping import Tensors
 from anabranch.runtime.weights import realize
 
 
@@ -26,7 +27,7 @@ def named_targets(weights: Iterable[Weight]) -> dict[str, Weight]:
     return {target_of(name): weight for name, weight in zip(torch_names([w.name for w in held]), held, strict=True)}
 
 
-def tensors_of(weights: Mapping[str, Weight], trains: bool, *, parameters: bool) -> dict[str, torch.Tensor]:
+def tensors_of(weights: Mapping[str, Weight], trains: bool, *, parameters: bool) -> Tensors:
     """Return the parameters among some weights, with gradients where the weight and its layer train, or the buffers."""
     found = {}
     for name, weight in weights.items():
@@ -34,8 +35,8 @@ def tensors_of(weights: Mapping[str, Weight], trains: bool, *, parameters: bool)
         if isinstance(tensor, torch.nn.Parameter):
             let_train(weight, trains and weight.trainable)
         if isinstance(tensor, torch.nn.Parameter) is parameters:
-            found[name] = tensor
-    return found
+            found[name] = weight
+    return Tensors(found)
 
 
 def let_train(weight: Weight, trains: bool) -> None:
@@ -43,7 +44,8 @@ def let_train(weight: Weight, trains: bool) -> None:
     tensor = weight.tensor
     if isinstance(tensor, torch.nn.Parameter) and not _is_unfrozen(weight):
         for each in weight._held_():
-            each.requires_grad_(trains)
+            if each.requires_grad is not trains:  # torch.func refuses the call itself
+                each.requires_grad_(trains)
         weight.gradients = trains
 
 
@@ -81,10 +83,11 @@ def convert(layer: Operation, tensors: Iterable[torch.Tensor], function: Callabl
         for tensor in {(each.dtype, each.device): each for each in held}.values():
             made = function(tensor)
             if made.device != tensor.device:
+                empty = "torch.func.functional_call takes it as it is, with other values; or model.to_torch().to('meta')"
+                moved = f"config.set_device({str(made.device)!r}), or model.to_torch() for a module that can be moved"
                 raise ArgumentError(
                     f"{layer._error_label_()} cannot be moved alone: weights are on the device of the process.",
-                    expected=str(tensor.device), got=str(made.device),
-                    repair=f"config.set_device({str(made.device)!r}), or model.to_torch() for a module that can be moved",
+                    expected=str(tensor.device), got=str(made.device), repair=empty if made.is_meta else moved,
                 )  # fmt: skip
             if made.dtype != tensor.dtype:
                 dtype = str(made.dtype).removeprefix("torch.")

@@ -89,6 +89,11 @@ def is_tracing() -> bool:
     return _state.tracer is not None
 
 
+def set_tracer(tracer: Tracer | None) -> None:
+    """Trace calls with ``tracer`` from now on, or no more."""
+    _state.tracer = tracer
+
+
 @contextlib.contextmanager
 def _during(name: str, value: object) -> Iterator[None]:
     before = getattr(_state, name)

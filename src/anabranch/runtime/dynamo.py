@@ -1,0 +1,54 @@
+"""What ``torch.compile`` is given of a layer that it meets: a call that it leaves to Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+class Computing(Protocol):
+    """A layer or a model."""
+
+    def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Compute a call."""
+
+
+class _Outside:
+    call: Callable[[Computing, tuple[Any, ...], dict[str, Any]], Any] | None = None
+
+
+_outside = _Outside()
+
+
+def run_while_compiling(function: C) -> C:
+    """Have torch.compile run a function, once each time that it compiles a call, instead of compiling it."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]  # what torch's own decorator does, once it is loaded
+    return function
+
+
+@run_while_compiling
+def _prepare() -> None:
+    if _outside.call is None:
+        disable: Any = torch.compiler.disable  # untyped in torch
+        _outside.call = disable(_computed, reason=_REASON)
+
+
+_REASON = (
+    "torch.compile runs this layer of anabranch as it is. It compiles models of Inputs and outputs whose layers can all be "
+    "traced and which give no masks or losses besides. model.to_torch() in the layer's place is torch's own."
+)
+
+
+def _computed(layer: Computing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return layer._compute_(args, kwargs)
+
+
+def outside_of_dynamo(layer: Computing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Compute a call without torch.compile, which goes on with what comes after it."""
+    _prepare()
+    call = _outside.call
+    return None if call is None else call(layer, args, kwargs)
