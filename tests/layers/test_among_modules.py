@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from devices import equal, on_device
+from devices import equal
 from torch import nn
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, stack_module_state, vmap
 
@@ -191,7 +191,7 @@ def test_torch_compile_follows_nests_of_inputs_and_outputs() -> None:
 def test_torch_compile_leaves_other_layers_to_python(made: Callable[[], nn.Module]) -> None:
     module = made().eval()
     torch.testing.assert_close(compiled(module, whole=False)(X), module(X))
-    with pytest.raises(Exception, match="torch.compile runs this layer of anabranch as it is"):
+    with pytest.raises(Exception, match=r"torch\.compile runs this layer of anabranch as it is"):
         compiled(module)(X)
 
 
@@ -201,7 +201,7 @@ def test_torch_compile_keeps_masks() -> None:
     assert not torch.allclose(module(IDS), module[1](module[0](IDS).clone()))
 
 
-def test_wrong_shapes_are_told_by_compiled_modules_too() -> None:
+def test_wrong_shapes_are_named_by_compiled_modules_too() -> None:
     with pytest.raises(ShapeError, match=r"Input 'input_layer' of model 'functional' takes another shape"):
         compiled(Net(mlp()).eval(), whole=False)(torch.ones(3, 9))
 
@@ -340,4 +340,4 @@ def test_a_parameter_cannot_be_taken_out_of_a_layer() -> None:
         del dense._parameters["weight"]
     with pytest.raises(ArgumentError, match=r"Only a tensor takes the place of a weight"):
         dense._parameters["weights"] = torch.ones(2, 4)
-    assert on_device(torch.ones(1, 4)).shape == dense(torch.ones(1, 4)).shape[:1] + (4,)
+    assert dense(torch.ones(1, 4)).shape == (1, 2)

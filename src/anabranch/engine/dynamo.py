@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
 
 import torch
 
 from anabranch import _tree, runtime
 from anabranch._errors import AnabranchError
 from anabranch.engine.programs import Program, place_weights
-from anabranch.graph import AnyModel
+from anabranch.graph import AnyModel, Operation
 from anabranch.runtime.dynamo import outside_of_dynamo, run_while_compiling
 from anabranch.runtime.masks import shows_mask
 
@@ -22,7 +23,7 @@ class Compiled(AnyModel, Protocol):
     def _bind_inputs_(self, value: _tree.Nest) -> list[Any]:
         """Return the leaves of a nest in the order of the inputs."""
 
-    def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         """Compute a call."""
 
 
@@ -65,8 +66,7 @@ class Code:
 @run_while_compiling
 def _prepare(model: Compiled, nest: _tree.Nest, given: bool | None, state: object) -> None:
     """Have the model hold the code for a call; the same as long as the state is the same, as compiled code checks."""
-    operation: Any = model
-    training = bool(runtime.mode_of(operation, given))
+    training = bool(runtime.mode_of(cast("Operation", model), given))  # as every model is one
     state = (model._graph_, nest, training, state)
     codes = list(model._codes_)
     known = codes[given is True]
@@ -75,7 +75,7 @@ def _prepare(model: Compiled, nest: _tree.Nest, given: bool | None, state: objec
     model._codes_ = codes[0], codes[1]
 
 
-def call(model: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call(model: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
     """Return what a model gives, as torch.compile follows it; where that cannot, the call is left to Python."""
     training = kwargs.get("training")
     if len(args) != 1 or len(kwargs) != (training is not None):
@@ -113,7 +113,7 @@ def _numbered(nest: _tree.Nest, leaves: list[Any]) -> _tree.Nest:
     return len(leaves) - 1
 
 
-def _filled(nest: Any, values: Any) -> Any:
+def _filled(nest: _tree.Nest, values: Sequence[torch.Tensor]) -> _tree.Nest:
     if isinstance(nest, dict):
         return {key: _filled(value, values) for key, value in nest.items()}
     if isinstance(nest, tuple):

@@ -44,9 +44,9 @@ from anabranch.graph.shapes import check_shapes, to_shape
 from anabranch.layers import mask_rule
 from anabranch.layers.building import built_after, inputs_of_build, refuse_wrong_call, shapes_in, shapes_of_build
 from anabranch.layers.call_arguments import unfit
-from anabranch.layers.compiling import is_compiling
 from anabranch.layers.configuring import Configured, taken
 from anabranch.layers.holding import to_regularizer
+from anabranch.layers.torch_members import is_compiling
 
 if TYPE_CHECKING:
     from anabranch.regularizers import RegularizerLike

@@ -6,6 +6,7 @@ Where Keras has a word, such as ``compile``, it is Keras's.
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
@@ -14,11 +15,10 @@ from anabranch import runtime
 from anabranch._arguments import checked, guarded, to_boolean
 from anabranch._docstrings import described
 from anabranch._errors import ArgumentError, EngineError
-from anabranch._frames import bound_methods
+from anabranch._frames import bound_methods, unbounded
 from anabranch.graph import CallSite, Shape, call_site
 from anabranch.graph.records import spec_leaves
 from anabranch.layers.holding import Holding, numbered
-from anabranch.layers.registered import Registered
 
 if TYPE_CHECKING:
     from anabranch.graph import Weight
@@ -30,7 +30,59 @@ _described = described({
     "prefix": "is put before the names.", "recurse": "whether those of layers inside are among them.",
     "remove_duplicate": "whether a tensor comes once, under its first name.",
 })  # fmt: skip
+_MODULES = "torch.nn.modules.module"
+_WALKS = (
+    _MODULES,
+    "torch.nn.utils._named_member_accessor",
+)  # where torch looks for modules inside one, for functional_call too
+_SCRIPTS = ("torch.jit._recursive", "torch.jit._trace")  # where it compiles modules for TorchScript
+_REGISTERS = frozenset(("__setattr__", "add_module"))
 _NO_HOOKS: Mapping[int, Callable[..., object]] = types.MappingProxyType({})
+
+
+@bound_methods
+class _Registered(Holding):
+    """What torch's modules take for one of theirs when it is assigned to them. Abstract: the base of TorchMembers."""
+
+    if not TYPE_CHECKING:  # else checkers would accept any name
+
+        @unbounded
+        def __getattr__(self, name: str) -> object:
+            from anabranch.layers.reaching import inside  # asked only for what no attribute is
+
+            found = inside(self, name)
+            return object.__getattribute__(self, name) if found is None else found
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]  # of no narrower type
+        """The class; ``torch.nn.Module`` to torch's code that registers what is one or looks for one inside another.
+
+        A module that registers the layer has its parameters among its own; the layer takes its mode.
+        """
+        asks = sys._getframe(1)
+        asking = asks.f_globals.get("__name__")
+        if asking in _SCRIPTS:
+            from anabranch.layers.absent import not_scripted  # loaded for errors alone
+
+            raise not_scripted(self)
+        if asking not in _WALKS:
+            return type(self)
+        if asks.f_code.co_name in _REGISTERS:
+            mode = bool(vars(asks.f_locals.get("self")).get("training", False))
+            for layer in self._inner_layers_():
+                layer.training = mode
+        found: type = sys.modules[_MODULES].Module
+        return found
+
+    @__class__.setter
+    def __class__(self, value: type) -> None:
+        vars(object)["__class__"].__set__(self, value)
+
+
+def is_compiling() -> bool:
+    """Return whether torch.compile follows this call, as which it is written; it loads nothing."""
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.compiler.is_dynamo_compiling()
 
 
 def _conversion(name: str, where: str, dtype: str) -> Callable[[M], M]:
@@ -54,7 +106,7 @@ def _conversion(name: str, where: str, dtype: str) -> Callable[[M], M]:
 
 
 @bound_methods
-class TorchMembers(Registered):
+class TorchMembers(_Registered):
     """The methods of ``torch.nn.Module`` that layers have. Abstract: a base of Layer."""
 
     _makes_weights_: ClassVar[bool] = False  # whether ``build`` may

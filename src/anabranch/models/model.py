@@ -20,8 +20,8 @@ from anabranch.graph.shapes import check_shapes, same_but_batch
 from anabranch.layers.base import Layer
 from anabranch.layers.building import shapes_in
 from anabranch.layers.call_arguments import is_mask
-from anabranch.layers.compiling import is_compiling
 from anabranch.layers.core import InputLayer
+from anabranch.layers.torch_members import is_compiling
 from anabranch.models import implicit
 from anabranch.models.stored import Stored
 from anabranch.models.views import Views

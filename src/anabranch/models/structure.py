@@ -14,7 +14,6 @@ from anabranch.graph.names import name_operations
 from anabranch.layers.base import Layer
 from anabranch.layers.core import InputLayer
 from anabranch.layers.holding import Absent, shown
-from anabranch.layers.registered import inside
 from anabranch.models.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -33,10 +32,11 @@ class Structure(Trainer):
             held = (vars(kind).get(name) for kind in type(self).__mro__)
             if any(found is not None and not isinstance(found, Absent) for found in held):  # a property that failed says why
                 return object.__getattribute__(self, name)
-            if (found := inside(self, name)) is not None:
-                return found
+            from anabranch.layers.reaching import inside  # asked only for what no attribute is
             from anabranch.models.absent import missing  # loaded for errors alone
 
+            if (found := inside(self, name)) is not None:
+                return found
             raise missing(self, name)
 
     def _specs_seen_(self) -> _tree.Nest:

@@ -13,7 +13,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 class Computing(Protocol):
     """A layer or a model."""
 
-    def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         """Compute a call."""
 
 
@@ -33,8 +33,7 @@ def run_while_compiling(function: C) -> C:
 @run_while_compiling
 def _prepare() -> None:
     if _outside.call is None:
-        disable: Any = torch.compiler.disable  # untyped in torch
-        _outside.call = disable(_computed, reason=_REASON)
+        _outside.call = torch.compiler.disable(_computed, reason=_REASON)  # type: ignore[no-untyped-call]  # in torch
 
 
 _REASON = (
@@ -43,11 +42,11 @@ _REASON = (
 )
 
 
-def _computed(layer: Computing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _computed(layer: Computing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     return layer._compute_(args, kwargs)
 
 
-def outside_of_dynamo(layer: Computing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def outside_of_dynamo(layer: Computing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     """Compute a call without torch.compile, which goes on with what comes after it."""
     _prepare()
     call = _outside.call

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch.fx.proxy import Proxy
 
+from anabranch._asked import answers
 from anabranch.graph import Shape
 
 _SHOWN = "_keras_mask"  # Keras's name for it
@@ -74,7 +75,7 @@ def _shown(value: object) -> torch.Tensor | None:
 
 def shows_mask(value: torch.Tensor) -> bool:
     """Return whether a tensor shows a mask, as torch.compile can see it."""
-    return getattr(value, _SHOWN, None) is not None
+    return answers(value, _SHOWN)
 
 
 def note_mask(value: torch.Tensor, mask: torch.Tensor | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -57,7 +57,13 @@ class _Swapped(TorchFunctionMode):  # type: ignore[misc]  # torch leaves its mod
         self.held: dict[int, torch.Tensor] = {}  # by the parameter of torch's in whose place it is
         self.losses: list[torch.Tensor] = []
 
-    def __torch_function__(self, func: Any, types: object, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         """Call one of torch's functions."""
         if self.held:
             args, kwargs = tree_map_only(torch.Tensor, lambda leaf: self.held.get(id(leaf), leaf), (args, kwargs))
