@@ -163,8 +163,11 @@ def against_its_value(symbols: Any, value: Any) -> str:
 
 
 def difference_of_dtypes(symbols: Any, values: Any) -> tuple[str, str, str] | None:
-    """Return how the dtypes of symbolic tensors are not those of values."""
-    a, b = [each.dtype for each in leaves(symbols)], [dtype_of(each) for each in leaves(values) if has_values(each)]
+    """Return how the dtypes of symbolic tensors are not those of values; NumPy has what is bfloat16 as float32."""
+    found = [each for each in leaves(values) if has_values(each)]
+    arrays = bool(found) and all(isinstance(each, np.ndarray) for each in found)
+    a = ["float32" if arrays and each.dtype == "bfloat16" else each.dtype for each in leaves(symbols)]
+    b = [dtype_of(each) for each in found]
     return None if a == b else ("dtype", str(a), str(b))
 
 
