@@ -19,6 +19,7 @@ from keras.src.backend.torch import image, nn, numpy
 from keras.src.layers.attention.multi_head_attention import MultiHeadAttention
 from keras.src.layers.core.dense import Dense
 from keras.src.layers.core.embedding import Embedding
+from keras.src.layers.preprocessing.image_preprocessing.auto_contrast import AutoContrast
 from keras.src.layers.preprocessing.image_preprocessing.clahe import ContrastLimitedAdaptiveHistogramEqualization as Clahe
 from keras.src.layers.preprocessing.image_preprocessing.equalization import Equalization
 
@@ -26,7 +27,7 @@ _attention, _affine, _clahe, _one_hot, _pad = (
     nn.dot_product_attention, image.affine_transform, Clahe._clahe, nn.one_hot, numpy.pad,
 )  # fmt: skip
 _heads, _perspective, _scale = MultiHeadAttention.call, image.perspective_transform, image.scale_and_translate
-_equalize = Equalization.transform_images
+_equalize, _stretch = Equalization.transform_images, AutoContrast.transform_images
 HALF = (torch.float16, torch.bfloat16)
 
 
@@ -119,6 +120,14 @@ def equalize(layer: Any, images: Any, transformation: Any, training: bool = True
     return torch.cat([_equalize(layer, each, transformation, training) for each in images.split(1)])
 
 
+def stretch(layer: Any, images: Any, transformation: Any = None, training: bool = True) -> Any:
+    """Stretch half floats in 32 bits; Keras by way of 0 to 255 in 16, which is off by 1, and infinite for a small range."""
+    if layer.compute_dtype not in ("float16", "bfloat16"):
+        return _stretch(layer, images, transformation, training)
+    with mock.patch.object(AutoContrast, "compute_dtype", "float32"):
+        return _stretch(layer, images.float(), transformation, training).to(getattr(torch, layer.dtype_policy.compute_dtype))
+
+
 @functools.wraps(MultiHeadAttention.call)  # its signature says what masks it takes
 def heads(layer: Any, *given: Any, **named: Any) -> Any:
     """Leave queries, keys and values their masks; Keras takes them away, for all that comes after it in a model too."""
@@ -192,6 +201,10 @@ MENDS = (
     Mend(Clahe, "_clahe", clahe, (
         "layer = keras.layers.ContrastLimitedAdaptiveHistogramEqualization(tile_grid_size=(2, 2), clip_limit=0.5)",
         "y = layer(draw(0, 'float32', (1, 7, 6, 3), 0, 255))",
+    )),
+    Mend(AutoContrast, "transform_images", stretch, (
+        "layer = keras.layers.AutoContrast((-9, 9), dtype='bfloat16')",
+        "y = layer(draw(0, 'float32', (1, 5, 6, 3), 0, 2))",
     )),
     Mend(Equalization, "transform_images", equalize, (
         "layer = keras.layers.Equalization()", "y = layer(draw(0, 'float32', (2, 6, 5, 3), 0, 255), training=True)",

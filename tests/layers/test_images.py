@@ -54,6 +54,13 @@ def turned(x: np.ndarray, layout: str) -> np.ndarray:
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if layout == "channels_first" else x
 
 
+@pytest.mark.parametrize(("dtype", "unit"), [("float16", 2.0**-12), ("bfloat16", 2.0**-12), ("float32", 2.0**-130)])
+def test_almost_even_images_are_stretched(dtype: str, unit: float) -> None:
+    """255 divided by so small a range is more than the dtype holds."""
+    x = torch.tensor([0.0, 1, 2, 4]).reshape(1, 2, 2, 1) * unit
+    assert layers.AutoContrast(dtype=dtype)(x).flatten().tolist() == [0, 63.75, 127.5, 255]
+
+
 @pytest.mark.parametrize("high", [255.0, 1.0], ids=["bytes", "fractions"])
 @pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
 @pytest.mark.parametrize(("name", "config"), ALL)

@@ -174,6 +174,18 @@ def test_unit_normalization_equals_keras(keras: Any, axis: Any) -> None:
     assert not layers.UnitNormalization()(np.zeros((2, 3), "float32")).any()
 
 
+@pytest.mark.parametrize("dtype", ["float16", "mixed_float16", "mixed_bfloat16"])
+def test_a_zero_vector_in_half_floats_stays_zero(dtype: str) -> None:
+    """1e-12, the least norm that is divided by, is 0 in float16."""
+    x = np.array([[0, 0], [300, -400]], "float32")
+    found = layers.UnitNormalization(dtype=dtype)(x)
+    assert np.allclose(found.float().cpu(), [[0, 0], [0.6, -0.8]], atol=5e-3)
+    i = Input((2,))
+    in_model = Model(i, layers.UnitNormalization(dtype=dtype)(i))
+    assert torch.equal(in_model(x), found)
+    assert layers.Dot(1, normalize=True, dtype=dtype)([x[:1], x[1:2]]).item() == 0
+
+
 # Mistakes
 
 

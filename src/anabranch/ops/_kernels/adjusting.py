@@ -95,7 +95,7 @@ def sharpened(x: Tensor, factor: Tensor) -> Tensor:
 def stretched(x: Tensor, values: Range) -> Tensor:
     """Return each channel of each image stretched to the whole range of values; channels of one value stay."""
     low, high = x.amin((1, 2), keepdim=True), x.amax((1, 2), keepdim=True)
-    found = ((x - low) * ((values[1] - values[0]) / (high - low)) + values[0]).clamp(*values)
+    found = ((x - low) / (high - low) * (values[1] - values[0]) + values[0]).clamp(*values)  # no quotient beyond half floats
     return torch.where(high > low, found, x)
 
 

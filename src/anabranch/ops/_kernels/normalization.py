@@ -157,8 +157,9 @@ def rms_norm(x: Tensor, scale: Weight | Tensor, axes: tuple[int, ...], shape: tu
 
 @_in_float32
 def unit_norm(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Return x / ‖x‖₂ over ``axes``."""
-    return x / torch.linalg.vector_norm(x, dim=axes, keepdim=True).clamp(min=1e-12)
+    """Return x / ‖x‖₂ over ``axes``; of a zero vector zeros."""
+    length = torch.linalg.vector_norm(x, dim=axes, keepdim=True).clamp(min=1e-12)
+    return x / torch.where(length > 0, length, 1)  # 1e-12 is 0 in float16
 
 
 @_in_float32

@@ -77,7 +77,7 @@ def batch_dot(a: Tensor, b: Tensor, axes: tuple[int, int], normalize: bool) -> T
     ranks = rank_of(a), rank_of(b)
     axes = axes[0] % ranks[0], axes[1] % ranks[1]
     if normalize:
-        a, b = F.normalize(a, dim=axes[0], eps=1e-12), F.normalize(b, dim=axes[1], eps=1e-12)
+        a, b = F.normalize(a, dim=axes[0], eps=1e-7), F.normalize(b, dim=axes[1], eps=1e-7)  # which float16 has, unlike 1e-12
     if ranks == (2, 2):
         return (a * b).sum(1, keepdim=True)
     left, right = a.movedim(axes[0], -1), b.movedim(axes[1], 1)
