@@ -4,6 +4,7 @@
     ├── ArgumentError (ValueError)          a value that no one could use: a negative stride, an empty list
     │   ├── UnknownNameError                 a name that nothing answers to, with the nearest that something does
     │   ├── UntrainedError                   a tensor that is computed from parameters, in the place of one
+    │   ├── MadeInCallError                  weights that a call makes, which would be others at each call
     │   └── OutOfRangeError (IndexError)     an axis or a position that is not there
     ├── ArgumentTypeError (TypeError, ValueError)  an argument of another kind: a layer where a tensor belongs
     │   └── NoValuesError (NotImplementedError)  a symbolic tensor where values are needed
@@ -170,6 +171,10 @@ class OutOfRangeError(ArgumentError, IndexError):
 
 class UntrainedError(ArgumentError):
     """A tensor that is computed from parameters in the place of one of them, so that these would not train."""
+
+
+class MadeInCallError(ArgumentError):
+    """Weights that a layer's ``call`` makes, which would be others at each call."""
 
 
 class ArgumentTypeError(AnabranchError, TypeError, ValueError):

@@ -74,6 +74,9 @@ class _Held(TorchFunctionMode):
     ) -> object:
         """Run a function of torch's, on reads in the place of what is held."""
         kwargs = kwargs or {}
+        layer = runtime.running()
+        if layer is not None and _changes(function) and self._is_new(next(iter((*args, *kwargs.values())), None)):
+            raise runtime.parameter_made_in_call(layer)
         if not any(map(self._is_held, _tree.leaves((args, kwargs)))) or _is_fact(function):
             return function(*args, **kwargs)
         if (_changes(function) and args and self._is_held(args[0])) or self._is_held(kwargs.get("out")):
@@ -87,6 +90,10 @@ class _Held(TorchFunctionMode):
 
     def _is_held(self, leaf: object) -> bool:
         return isinstance(leaf, torch.Tensor) and (runtime.known_weight(leaf) is not None or id(leaf) in self._tracer.held)
+
+    def _is_new(self, leaf: object) -> bool:
+        """Return whether a value that a call fills is a parameter that it has just made."""
+        return isinstance(leaf, torch.nn.Parameter) and not self._is_held(leaf)
 
     def _read(self, leaf: object) -> object:
         if not isinstance(leaf, torch.Tensor) or not self._is_held(leaf):

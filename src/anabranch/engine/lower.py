@@ -16,6 +16,7 @@ import torch
 from torch.fx.proxy import Proxy
 
 from anabranch import _tree, runtime
+from anabranch._errors import MadeInCallError
 from anabranch.engine import held
 from anabranch.engine.attributes import carries, drawn, held_numbers, tensors_of, users_layers
 from anabranch.engine.opaque import MASKS, Opaque, need_tensors
@@ -294,8 +295,8 @@ def trace_step(
             found, marks = _taken_apart(result, marks[0], step.node, masked)
         if len(found) != len(spec_leaves(step.node.output_specs)):
             raise TypeError("a traced value cannot be taken apart")
-    except Exception:
-        if not layer._opaque_if_needed_:
+    except Exception as error:
+        if not layer._opaque_if_needed_ or isinstance(error, MadeInCallError):
             raise
         forget()
         found, marks = _whole(tracer, step, (args, kwargs), edges, masked)

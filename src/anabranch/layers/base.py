@@ -6,6 +6,7 @@ somebody asks for them.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +46,7 @@ from anabranch.layers import mask_rule
 from anabranch.layers.building import built_after, inputs_of_build, refuse_wrong_call, shapes_in, shapes_of_build
 from anabranch.layers.call_arguments import unfit
 from anabranch.layers.configuring import Configured, taken
-from anabranch.layers.holding import to_regularizer
+from anabranch.layers.holding import running_layer, to_regularizer
 from anabranch.layers.torch_members import is_compiling
 
 if TYPE_CHECKING:
@@ -122,6 +123,8 @@ class Layer(Configured):
             except AnabranchError as error:
                 leave(error)
                 raise
+        if running_layer() is not None:
+            self._made_in_call_ = True
         self._calls_ = []
         _process.note_change()
         self._take_policy_(config.dtype_policy())
@@ -334,14 +337,24 @@ class Layer(Configured):
     def _build_once_(self, args: tuple[Any, ...], kwargs: dict[str, Any], site: CallSite) -> None:
         if not self.built:
             wanted = self._build_shapes_ and inputs_of_build(self._build_shapes_, type(self).call, args, kwargs)
-            if wanted:
-                self.build(**{name: shapes_in(value) for name, value in wanted.items()})
-            else:
-                self.build(shapes_in(args[0] if args else next(iter(kwargs.values()))))
+            with contextlib.nullcontext() if running_layer() is None else runtime.building():
+                if wanted:
+                    self.build(**{name: shapes_in(value) for name, value in wanted.items()})
+                else:
+                    self.build(shapes_in(args[0] if args else next(iter(kwargs.values()))))
             self.built = True
             self._built_for_ = site
+            if self._made_in_call_:
+                self._refuse_unheld_()
             if self._captures_:
                 self._own_weights_()  # notes torch modules among the attributes, whose mode follows the layer's
+
+    def _refuse_unheld_(self) -> None:
+        """Raise where the call that is under way made this layer, with weights, but does not hold it."""
+        outer = running_layer()
+        if outer is not None and self.weights and not any(layer is self for layer in outer._inner_layers_()):
+            code = self._written_code_()
+            raise runtime.made_in_call(self._error_label_(), outer, f"in __init__: self.part = {code}; in call: self.part(x)")
 
     def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         if is_compiling():

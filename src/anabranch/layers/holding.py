@@ -28,6 +28,13 @@ _PLAIN = frozenset((str, int, float, bool, type(None), types.FunctionType, Weigh
 _NO_WEIGHTS = frozenset((str, int, float, bool, list, tuple, dict, CallSite, Home))
 
 
+def running_layer() -> Operation | None:
+    """Return the layer whose call is under way; none is before the state of runs is loaded."""
+    state = sys.modules.get("anabranch.runtime.state")
+    found: Operation | None = None if state is None else state.running()
+    return found
+
+
 class WeightAttribute(property):
     """The attribute of a weight in a layer of the library: reading it costs no call of Python, setting it is guarded."""
 
@@ -94,6 +101,7 @@ class Holding(Operation):
         "_arguments_", "_explicit_name_", "_made_at_", "_calls_", "built", "_built_for_", "_built_with_", "dtype",
         "_first_shape_", "_activity_regularizer_", "_autocast_", "_home_", "_named_", "_third_party_", "_trainable",
         "_weights_", "_held_losses_", "_low_precision_", "_remat_scope_", "_revision_", "_quantized_as_", "_plain_",
+        "_made_in_call_",
     ))  # fmt: skip
 
     # What most layers have in common is stored here, not in each of them: there may be 100,000.
@@ -103,6 +111,7 @@ class Holding(Operation):
     _home_: Home
     _named_: bool = False  # whether the constructor was given a name
     _trainable: bool = True
+    _made_in_call_: bool = False  # while a layer's call was under way
     _weights_: Sequence[Weight] = ()
     _built_with_: Any = None  # what its ``build`` was given, where it has one
     _third_party_: Sequence[Weight] = ()  # those of torch modules and parameters among the attributes
@@ -243,6 +252,8 @@ class Holding(Operation):
             >>> layers.Layer(name="scale").add_weight((3,), "ones", name="gain")
             <Weight scale/gain shape=(3,) dtype=float32 trainable=True>
         """
+        if running_layer() is self:
+            raise runtime.made_in_call("A weight", self, "in build: self.scale = self.add_weight(…)")
         given = () if shape is None else tuple(shape) if isinstance(shape, Iterable) else (shape,)
         sizes = tuple(size for size in given if is_integer(size) and size >= 0)
         if len(sizes) != len(given):

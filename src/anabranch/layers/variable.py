@@ -11,6 +11,7 @@ from anabranch._errors import ArgumentError
 from anabranch._frames import bound_methods
 from anabranch.graph import Weight, WeightOptions
 from anabranch.graph.weight import Aggregation, Unowned  # not for types alone: arguments are checked by it
+from anabranch.layers.holding import running_layer
 from anabranch.layers.scopes import scope_path
 
 if TYPE_CHECKING:
@@ -83,6 +84,9 @@ class Variable(Weight, metaclass=_AnyWeight):
                 "synchronization of Variable is not known.", expected=", ".join(map(repr, _SYNCHRONIZATIONS)),
                 got=repr(synchronization),
             )  # fmt: skip
+        layer = running_layer()
+        if layer is not None and runtime.is_tracing():
+            raise runtime.made_in_call("A Variable", layer, "in __init__: self.scale = Variable(…)")
         if isinstance(initializer, (str, dict)) or callable(initializer):
             if shape is None:
                 raise ArgumentError("A Variable of an initializer needs shape.", got=shown(initializer))

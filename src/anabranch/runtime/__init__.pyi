@@ -45,6 +45,7 @@ from .layouts import (
     in_keras_order as in_keras_order,
     remember as remember,
 )
+from .made_in_call import building as building, made_in_call as made_in_call, parameter_made_in_call as parameter_made_in_call
 from .masking import (
     carried as carried,
 )
@@ -109,6 +110,7 @@ from .state import (
     precision as precision,
     precision_scope as precision_scope,
     run as run,
+    running as running,
     stored as stored,
     take_losses as take_losses,
     tracing as tracing,

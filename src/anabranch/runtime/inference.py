@@ -28,6 +28,7 @@ from anabranch.runtime import state
 from anabranch.runtime.arrays import DTYPES, NAMES, as_constant, dtype_of
 from anabranch.runtime.devices import device
 from anabranch.runtime.judge import Judge
+from anabranch.runtime.made_in_call import RefusingNew
 from anabranch.runtime.masks import Edge
 from anabranch.runtime.third_party import unchanged_buffers
 from anabranch.runtime.weights import realize
@@ -288,10 +289,11 @@ def _run_in(
             judge.start(number, value)
         return value
 
+    refusing = contextlib.nullcontext() if layer._is_function_ else RefusingNew(layer)
     with mode, state.tracing(_StandIns()):
         args, kwargs = _tree.map_leaves(stand_in, (args, kwargs))
         try:
-            with judge or contextlib.nullcontext():
+            with judge or contextlib.nullcontext(), refusing:
                 result, masks = state.run(layer, args, kwargs, edges)
         except (AnabranchError, DataDependentOutputException):
             raise

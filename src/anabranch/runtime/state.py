@@ -71,6 +71,7 @@ class _State(threading.local):
     tracer: Tracer | None = None
     training: bool | None = None
     depth: int = 0  # how many calls are under way, one inside another
+    current: Operation | None = None  # whose call is the innermost of them
     losses: bool = False  # whether layers may hold losses of earlier calls
     precision: str | None = None  # the float type of fewer bits that the layer under way computes in
     gathered: list[torch.Tensor] | None = None  # what layers that run whole inside a lowered model add to the loss
@@ -188,6 +189,7 @@ def _run(layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tup
         forget_losses(layer)
     _state.depth += 1
     before, _state.precision = _state.precision, layer._low_precision_
+    outer, _state.current = _state.current, layer
     try:
         if training is None or training == _state.training:
             result = layer.call(*args, **kwargs)
@@ -196,7 +198,7 @@ def _run(layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tup
                 result = layer.call(*args, **kwargs)
     finally:
         _state.depth -= 1
-        _state.precision = before
+        _state.precision, _state.current = before, outer
     if _state.tracer is not None:
         _state.tracer.ran(layer, result)
     elif layer.activity_regularizer is not None:
@@ -211,6 +213,11 @@ def _run(layer: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tup
 def is_running() -> bool:
     """Return whether the call of a layer is under way."""
     return _state.depth > 0
+
+
+def running() -> Operation | None:
+    """Return the layer whose call is under way, the innermost one; None where none is."""
+    return _state.current
 
 
 def hold_loss(layer: Reporting, loss: torch.Tensor) -> None:
