@@ -16,7 +16,7 @@ from torch import nn
 
 import anabranch as ab
 from anabranch import layers
-from anabranch._errors import ArgumentError, MissingAttributeError, NotReadyError
+from anabranch._errors import ArgumentError, ArgumentTypeError, MissingAttributeError, NotReadyError
 
 X = np.random.default_rng(0).normal(size=(8, 6, 6, 3)).astype("float32")
 
@@ -262,6 +262,68 @@ def test_what_is_missing_names_the_way() -> None:
         picture().register_forward_hook(print)
     with pytest.raises(NotReadyError, match="build"):
         ab.Sequential([layers.Dense(2)]).parameters()
+
+
+class Registering(layers.Layer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("steps", torch.zeros(3, device=here()))
+        self.register_buffer("offset", torch.zeros(3, device=here()), persistent=False)
+        self.register_parameter("gain", nn.Parameter(torch.ones(3, device=here())))
+        self.register_parameter("bias", None)
+        self.add_module("norm", nn.LayerNorm(3, device=here()))
+        self.limit = nn.Buffer(torch.ones(3, device=here()))
+
+    def call(self, x: Any) -> Any:
+        self.steps.add_(1)
+        return torch.minimum(self.norm(x) * self.gain + self.offset, self.limit)
+
+
+def test_layers_register_what_they_hold_as_modules_do() -> None:
+    x = ab.Input((3,))
+    model = ab.Model(x, Registering()(x))
+    assert list(model.state_dict()) == [
+        f"registering.{name}" for name in ("gain", "steps", "limit", "norm.weight", "norm.bias")
+    ]
+    assert [w.path for w in model.trainable_weights] == ["registering/gain", "registering/norm/weight", "registering/norm/bias"]
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 3)), np.ones((4, 3)), batch_size=2, epochs=2, verbose=0)
+    layer = model.layers[1]
+    assert layer.steps.tolist() == [4.0] * 3
+    assert not equal(layer.gain, on_device(torch.ones(3)))
+    assert layer.bias is None
+    other = ab.Model(x, Registering()(x))
+    other.load_state_dict(model.state_dict())
+    assert equal(other.layers[1].steps, layer.steps)
+    for register, name, value in (
+        (layer.register_buffer, "call", torch.ones(3)), (layer.register_buffer, "a.b", torch.ones(3)),
+        (layer.register_buffer, "one", 1), (layer.register_parameter, "one", torch.ones(3)),
+    ):  # fmt: skip
+        with pytest.raises((ArgumentError, ArgumentTypeError), match="register_"):
+            register(name, value)
+    for owner in (layers.Dense(2), picture()):
+        with pytest.raises(MissingAttributeError, match="register_buffer"):
+            owner.register_buffer("steps", torch.zeros(3))
+
+
+def test_apply_sets_values_as_modules_do() -> None:
+    def ones(module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.ones_(module.weight)
+
+    model = picture()
+    net = nn.Sequential(model, nn.Linear(2, 2, device=here()))
+    before = model.predict(X, verbose=0)
+    assert net.apply(ones) is net
+    assert (model.get_layer("head").kernel.numpy() == 1).all()
+    assert not np.allclose(model.predict(X, verbose=0), before)
+    assert model.apply(ones) is model
+    for lost in (
+        lambda module: module.register_forward_hook(print),
+        lambda module: nn.utils.parametrizations.weight_norm(module),
+    ):
+        with pytest.raises(ArgumentError, match=r"would be lost.*"):
+            model.apply(lambda module, lost=lost: lost(module) if isinstance(module, nn.Linear) else None)
 
 
 def test_modules_inside() -> None:

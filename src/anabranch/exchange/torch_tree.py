@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +57,24 @@ def _lay_out(layers: Iterable[Any]) -> None:
             tensor.data = tensor.data.contiguous()
         if strided:
             layer._note_change_()  # captured graphs hold the addresses
+
+
+def apply(module: Module, function: Callable[[Module], None]) -> None:
+    """Call a function with each of the modules of ``to_torch()``, to change the values of the parameters that are shared.
+
+    Args:
+        module: what ``to_torch()`` returned.
+        function: takes a module.
+    """
+    before = dict(module.named_parameters(remove_duplicate=False))
+    module.apply(function)
+    after = dict(module.named_parameters(remove_duplicate=False))
+    lost = [name for name in {**before, **after} if before.get(name) is not after.get(name)]
+    hooked = [name for name, part in module.named_modules() if part._forward_hooks or part._forward_pre_hooks]
+    if lost or hooked:
+        raise ArgumentError(
+            "What apply did to the model's modules would be lost: they share its weights and are dropped.",
+            expected="values of parameters, changed in place",
+            got=f"replaced parameters {', '.join(lost)}" if lost else f"hooks of {', '.join(map(repr, hooked))}",
+            repair="module = model.to_torch(); module.apply(…), and the module in the model's place",
+        )  # fmt: skip

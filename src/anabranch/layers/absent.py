@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from anabranch import runtime
+from anabranch._asked import answers, is_from
 from anabranch._errors import ArgumentError, MissingAttributeError
 from anabranch.graph import Operation
 
@@ -26,9 +30,34 @@ ABSENT = {
 """The names, and what does the same."""
 
 
+_REGISTERING = frozenset(("register_buffer", "register_parameter", "register_module", "add_module"))
+
+
 def missing(kind: type, name: str) -> MissingAttributeError:
     """Return the error for a name that a class of layers lacks."""
     return MissingAttributeError(f"{kind.__name__} has no {name!r}.", repair=ABSENT[name])
+
+
+def registering(layer: Operation | None, name: str) -> Callable[..., None] | None:
+    """Return the method of a user's layer that registers what it holds, None where there is none of that name.
+
+    A layer tracks its attributes, so each is a way to set one.
+    """
+    if layer is None or name not in _REGISTERING or is_from(type(layer), "anabranch"):
+        return None
+
+    def register(key: str, value: object, persistent: bool = True) -> None:
+        if not isinstance(key, str) or not key.isidentifier() or answers(type(layer), key):
+            raise ArgumentError(
+                f"{name} of {layer._error_label_()} takes the name of a new attribute.",
+                got=repr(key),
+                expected="such as 'scale'",
+            )
+        if name in ("register_parameter", "register_buffer") and persistent:
+            value = runtime.registered(value, name)
+        setattr(layer, key, value)
+
+    return register
 
 
 def not_scripted(layer: Operation) -> ArgumentError:

@@ -6,7 +6,7 @@ import operator
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from anabranch import _process, initializers, runtime
 from anabranch._arguments import checked, to_boolean
@@ -59,16 +59,21 @@ _DTYPES = (*DTYPES, "uint16", "uint32", "uint64", "complex64", "complex128", "fl
 class Absent:
     """An attribute that layers do not have: reading it is an error that names what does the same; setting it is allowed.
 
+    Classes of users' own have those that register what a layer holds.
+
     Unlike ``__getattr__`` it costs the attributes that exist nothing.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, layer: object, kind: type) -> NoReturn:
-        from anabranch.layers.absent import missing  # loaded for errors alone
+    def __get__(self, layer: Operation | None, kind: type) -> Callable[..., None]:
+        from anabranch.layers.absent import missing, registering  # loaded for errors alone, nearly
 
-        raise missing(kind, self.name)
+        found = registering(layer, self.name)
+        if found is None:
+            raise missing(kind, self.name)
+        return found
 
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from anabranch._errors import MissingAttributeError, nearest
 
 _OF_MODULES = frozenset((
-    "forward", "apply", "share_memory", "register_buffer", "register_parameter", "register_module", "add_module",
+    "forward", "share_memory", "register_buffer", "register_parameter", "register_module", "add_module",
     "get_submodule", "get_parameter", "get_buffer", "type", "to_empty", "register_forward_hook",
     "register_forward_pre_hook", "register_full_backward_hook", "register_full_backward_pre_hook",
     "register_state_dict_post_hook", "register_load_state_dict_post_hook",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from anabranch import engine, exchange, insight, training
 from anabranch._arguments import Count, checked
@@ -119,6 +119,30 @@ class Views(Structure):
             torch.Size([3, 2])
         """
         return exchange.to_torch(self, source)
+
+    def apply(self, fn: Callable[[exchange.Module], None]) -> Self:
+        """Call a function with each torch module of ``to_torch()``, to set values as torch's modules do; return the model.
+
+        The modules share the weights, and are dropped afterwards: what else is done to them is refused.
+
+        Args:
+            fn: takes a module, and may change the values of its parameters in place.
+
+        Raises:
+            ArgumentError: a parameter was replaced, or a hook registered.
+
+        Example:
+            >>> from anabranch import Input, Model, layers
+            >>> import torch
+            >>> x = Input((2,))
+            >>> def zero(module):
+            ...     if isinstance(module, torch.nn.Linear):
+            ...         torch.nn.init.zeros_(module.weight)
+            >>> Model(x, layers.Dense(1)(x)).apply(zero)(torch.ones(1, 2)).tolist()
+            [[0.0]]
+        """
+        exchange.apply(self.to_torch(), fn)
+        return self
 
     @checked
     def export(

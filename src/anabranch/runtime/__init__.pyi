@@ -129,6 +129,7 @@ from .third_party import (
     held_weights as held_weights,
     known_weight as known_weight,
     module_weights as module_weights,
+    registered as registered,
     run_module as run_module,
     set_mode as set_mode,
     weight_of as weight_of,

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from anabranch import _tree
+from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError, NotReadyError
 from anabranch.graph import Home, Weight, WeightOptions
 from anabranch.graph.weight import WeightEngine
@@ -66,14 +67,22 @@ def are_of(weights: Sequence[Weight], module: torch.nn.Module) -> bool:
 
 
 def held_weights(held: Mapping[str, Sequence[object]], home: Home, engine: WeightEngine) -> list[Weight]:
-    """Return the weights of the modules and parameters among what a layer holds, by attribute."""
+    """Return the weights of the modules, parameters and buffers among what a layer holds, by attribute."""
     found: list[Weight] = []
     for place, leaf in _places(held):
         if isinstance(leaf, torch.nn.Module):
             found += module_weights(leaf, home, engine, place + "/")
-        elif isinstance(leaf, torch.nn.Parameter):
+        elif isinstance(leaf, (torch.nn.Parameter, torch.nn.Buffer)):
             found.append(weight_of(leaf, place, home, engine))
     return found
+
+
+def registered(value: object, kind: str) -> object:
+    """Return what a layer holds in the place of what ``register_parameter`` or ``register_buffer`` is given; None is None."""
+    wanted = torch.nn.Parameter if kind == "register_parameter" else torch.Tensor
+    if value is not None and not isinstance(value, wanted):
+        raise ArgumentTypeError(f"{kind} takes a {wanted.__name__}, or None.", got=shown(value))
+    return torch.nn.Buffer(value) if kind == "register_buffer" and value is not None else value  # type: ignore[no-untyped-call]
 
 
 def held_modules(held: Mapping[str, Sequence[object]]) -> dict[str, torch.nn.Module]:
