@@ -321,41 +321,58 @@ def _noted(node: fx.Node) -> Spec | None:
     return node.meta["shape"], node.meta["dtype"]
 
 
+_RUN = "run"
+"""Key of a node's facts for what both runs gave: so each node is run once, however often somebody asks of those after it."""
+
+
 def _found(value: fx.Proxy) -> Spec:
     """Return what running the traced nodes on fake tensors says, once for each of two sizes of what is not known."""
     root = _root(value)
     runtime.silence_fakes()
     try:
-        first, second = (_run(value.node, root, unknown) for unknown in runtime.UNKNOWN)
-        known = tuple(m if m == n else None for m, n in zip(first.shape, second.shape, strict=True))
+        runs = [_run(value.node, root, which) for which in range(len(runtime.UNKNOWN))]
+        found = _common(*(values[value.node].shape for values in runs)), str(runs[0][value.node].dtype).removeprefix("torch.")
     except Exception as error:
         raise EngineError("The shape of a value is not known while a model is traced.") from error
-    value.node.meta["shape"], value.node.meta["dtype"] = known, str(first.dtype).removeprefix("torch.")
-    return known, value.node.meta["dtype"]
+    for node in runs[0]:
+        if all(isinstance(values[node], torch.Tensor) for values in runs):
+            node.meta[_RUN] = [(tuple(values[node].shape), values[node].dtype) for values in runs]
+    value.node.meta["shape"], value.node.meta["dtype"] = found
+    return found
 
 
-def _run(wanted: fx.Node, root: object, unknown: int) -> Tensor:
+def _common(first: Sequence[int], second: Sequence[int]) -> Shape:
+    return tuple(m if m == n else None for m, n in zip(first, second, strict=True))
+
+
+def _run(wanted: fx.Node, root: object, which: int) -> dict[fx.Node, Tensor]:
+    """Return a node's value on fake tensors, and those of the nodes before it, up to those of known sizes."""
     values: dict[fx.Node, Tensor] = {}
     stack = [wanted]
     with fakes.FakeTensorMode(allow_non_fake_inputs=True):
         while stack:
             node = stack[-1]
-            noted = _noted(node)
-            missing = [] if noted else [before for before in node.all_input_nodes if before not in values]
+            if (known := _stand_in(node, which)) is not None:
+                values[node] = known
+            missing = [] if node in values else [before for before in node.all_input_nodes if before not in values]
             if missing:
                 stack.extend(missing)
                 continue
             stack.pop()
-            if noted:
-                values[node] = _stand_in(*noted, unknown)
-            elif node not in values:
+            if node not in values:
                 values[node] = _result(node, root, values)
-    return values[wanted]
+    return values
 
 
-def _stand_in(shape: Shape, kind: str, unknown: int) -> Tensor:
-    sizes = [unknown if size is None else size for size in shape]
-    return torch.empty(sizes, dtype=runtime.dtype_of(kind), device=runtime.device())
+def _stand_in(node: fx.Node, which: int) -> Tensor | None:
+    """Return a tensor of a node's sizes, those of an earlier run where there was one; None where it must be run."""
+    noted, place = _noted(node), runtime.device()
+    if (run := node.meta.get(_RUN)) and (noted is None or noted[0] == _common(*(sizes for sizes, _ in run))):
+        return torch.empty(run[which][0], dtype=run[which][1], device=place)
+    if noted is None:
+        return None
+    sizes = [runtime.UNKNOWN[which] if size is None else size for size in noted[0]]
+    return torch.empty(sizes, dtype=runtime.dtype_of(noted[1]), device=place)
 
 
 def _result(node: fx.Node, root: object, values: dict[fx.Node, Tensor]) -> Tensor:
