@@ -122,7 +122,7 @@ def test_work_grows_as_size_does(make: Any, use: Any) -> None:
     if use is change and make in (gathered, operators):
         use = lambda model: model.edit(edit.rename(model.layers[0], "first"))  # noqa: E731 - there is no Dense to change
     use(make(20))
-    small, large = (calls(lambda size=size: use(make(size))) for size in (200, 800))
+    small, large = (calls(lambda size=size: use(make(size))) for size in (100, 400))
     assert large < 4.4 * small
 
 
@@ -187,7 +187,7 @@ def test_a_dropped_model_is_gone(use: str) -> None:
 def test_calls_of_a_long_lived_backbone_leave_nothing() -> None:
     x = Input((4,))
     backbone = Model(x, layers.Dense(4)(x), name="backbone")
-    for _ in range(200):
+    for _ in range(50):
         y = Input((4,))
         Model(y, layers.Dense(1)(backbone(y))).predict(ONES, verbose=0)
     gc.collect()
@@ -220,7 +220,7 @@ def test_builds_that_run_leave_memory_flat() -> None:
     assert growth(lambda: network().predict(ONES, verbose=0), 60) < 100_000
 
 
-def test_ten_thousand_predictions_leave_memory_flat() -> None:
+def test_thousands_of_predictions_leave_memory_flat() -> None:
     model = network()
-    assert growth(lambda: model(ONES), 5_000) < 50_000
-    assert growth(lambda: model.predict(ONES, verbose=0), 5_000) < 50_000
+    assert growth(lambda: model(ONES), 2_000) < 50_000
+    assert growth(lambda: model.predict(ONES, verbose=0), 2_000) < 50_000
