@@ -56,7 +56,7 @@ def airbench() -> tuple[Any, Any]:
 )
 def test_a_step_is_so_many_operations(make: Any, most: int) -> None:
     model, labels = make()
-    kinds = operations(model, IMAGES, labels)
+    kinds = operations(model, IMAGES[:6], labels[:6], batch_size=1)  # the kernels of a GPU are interpreted here
     assert kinds.total() <= most, listed(kinds)
 
 
