@@ -3,7 +3,7 @@ from .attributes import Watched as Watched, note_changes as note_changes
 from .constants import Observed as Observed
 from .eager import Eager as Eager, Runner as Runner
 from .execution import Execution as Execution, Rewriting as Rewriting, explain_execution as explain_execution
-from .interpreter import culprit as culprit, explained as explained, interpret as interpret
+from .interpreter import REFUSALS as REFUSALS, culprit as culprit, explained as explained, interpret as interpret
 from .jit import refusal as refusal
 from .programs import (
     Elsewhere as Elsewhere,

@@ -12,6 +12,10 @@ from anabranch.engine.lower import masked_axes, note, note_shapes
 from anabranch.graph import Graph, Node, Tensor, with_values
 from anabranch.graph.flatten import Flat, Step, flatten
 
+REFUSALS = (RuntimeError, IndexError, AssertionError, ZeroDivisionError)
+"""What torch's kernels raise: an id outside of an Embedding's table is an IndexError, ``torch._assert`` an AssertionError, and
+sizes of 0 end in a ZeroDivisionError."""
+
 
 class Observer(Protocol):
     """Who watches a graph run."""
@@ -101,7 +105,7 @@ def culprit(error: Exception, graph: Graph, inputs: Sequence[Any], training: boo
         if step is not None and step.node.operation._is_function_:
             known.where = ""  # where the model was run, not where the function was called
         return known.at(f"{step.path!r}, called at {step.node.site}") if step is not None else known
-    except (RuntimeError, IndexError, ZeroDivisionError) as again:
+    except REFUSALS as again:
         if step is not None:
             given = ", ".join(str(tuple(values[number].shape)) for number in step.inputs)
             operation = step.node.operation

@@ -444,7 +444,7 @@ class Model(Views, Stored):
                     raise wrong_value(value, "a tensor for each input")
             try:
                 outputs, masks = engine.interpret(graph, given, [runtime.mask_of(x) for x in given])
-            except (RuntimeError, IndexError, ZeroDivisionError) as error:
+            except engine.REFUSALS as error:
                 if isinstance(error, AnabranchError) or runtime.is_tracing():
                     raise
                 raise engine.explained(error, graph, given, bool(training)) from error
@@ -482,8 +482,7 @@ class Model(Views, Stored):
             outputs, losses = program(inputs)
         except AnabranchError:
             raise
-        # torch._assert, an id outside an Embedding's table, sizes of 0
-        except (RuntimeError, IndexError, AssertionError, ZeroDivisionError) as error:
+        except engine.REFUSALS as error:
             raise engine.explained(error, graph, inputs, training) from error
         runtime.take_losses(self, losses)
         return _tree.fill(graph.output_structure, outputs)

@@ -210,11 +210,9 @@ def explaining(model: Trainable, batch: Batch) -> Iterator[None]:
         yield
     except AnabranchError:
         raise
-    except RuntimeError as error:
-        raise (_culprit(error, model, batch) or engine_error(error, batch)) from error
-    # torch._assert; an id outside an Embedding's table, on the CPU; sizes of 0
-    except (IndexError, AssertionError, ZeroDivisionError) as error:
-        if (known := _culprit(error, model, batch)) is None:
+    except engine.REFUSALS as error:
+        known = _culprit(error, model, batch) or (engine_error(error, batch) if isinstance(error, RuntimeError) else None)
+        if known is None:
             raise
         raise known from error
 
