@@ -272,3 +272,41 @@ def test_a_mask_of_pixels_is_refused_where_a_model_brings_it() -> None:
     model = ab.Model(inputs, layers.ConvLSTM2D(2, 2)(layers.Masking()(inputs)))
     with pytest.raises(ShapeError, match="one value for each step"):
         model.predict(np.ones((2, 3, 4, 4, 2), "float32"), verbose=0)
+
+
+class Counts(layers.Layer):
+    """A cell of a user that looks ids up."""
+
+    state_size = output_size = 2
+
+    def build(self, input_shape: Any) -> None:
+        self.table = self.add_weight((5, 2), name="table", initializer="ones")
+
+    def call(self, ids: Any, states: Any) -> Any:
+        state = states[0] + self.table[ids].sum(1)
+        return state, [state]
+
+
+@pytest.mark.parametrize("cell", [
+    lambda made: made.GRUCell(4), lambda made: [made.GRUCell(3), made.LSTMCell(4)],
+    lambda made: made.StackedRNNCells([made.SimpleRNNCell(4)]),
+])  # fmt: skip
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "bool"])
+def test_cells_take_integers_as_layers_do(keras: Any, cell: Any, dtype: str) -> None:
+    x, models = (X > 0).astype(dtype), []
+    for library in (ab, keras):
+        inputs = library.Input((6, 3), dtype=dtype)
+        models.append(library.Model(inputs, library.layers.RNN(cell(library.layers))(inputs)))
+    ours, theirs = models
+    theirs.set_weights(ours.get_weights())
+    wanted = theirs.predict(x, verbose=0)
+    np.testing.assert_allclose(ours.predict(x, verbose=0), wanted, atol=1e-6)
+    np.testing.assert_allclose(ours.layers[-1](x).detach(), wanted, atol=1e-6)
+
+
+def test_a_users_cell_is_given_the_integers_that_a_stack_is_given() -> None:
+    inputs = ab.Input((3, 2), dtype="int64")
+    model = ab.Model(inputs, layers.RNN([Counts(), layers.LSTMCell(4)])(inputs))
+    assert model.predict(np.ones((2, 3, 2), "int64"), verbose=0).dtype == np.float32
+    sums = ab.Model(inputs, layers.RNN(Counts())(inputs))
+    assert sums.predict(np.ones((2, 3, 2), "int64"), verbose=0).tolist() == [[6.0, 6.0]] * 2

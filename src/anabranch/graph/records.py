@@ -70,8 +70,6 @@ class Operation:
     """Whether it is one use of a function, so that masks, dtypes and purity follow from the function's own facts."""
     _takes_one_tensor_: ClassVar[bool] = False
     """Whether it is never called on a list of tensors."""
-    _takes_integers_: ClassVar[bool] = True
-    """Whether integers reach ``call`` as they are, where ``autocast`` is on."""
     _opaque_if_needed_: ClassVar[bool] = True
     """Whether it may run whole, as one module, where its ``call`` cannot be traced."""
 
@@ -219,6 +217,11 @@ class Operation:
     def _local_window_(self) -> Window | None:
         """Return the window it slides, by which ceil(length / stride) positions remain where it is padded; None without one."""
         return None
+
+    @property
+    def _takes_integers_(self) -> bool:
+        """Whether integers reach ``call`` as they are, where ``autocast`` is on."""
+        return True
 
     @property
     def compute_dtype(self) -> str:

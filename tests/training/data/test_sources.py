@@ -266,3 +266,42 @@ def test_the_users_numbers_are_never_changed(numbers):
     model.predict(x, verbose=0)
     np.testing.assert_array_equal(x, before[0])
     np.testing.assert_array_equal(y, before[1])
+
+
+class Endless(ab.utils.PyDataset):
+    """Says by its property how many batches there are, as Keras's documentation has it: there is no end."""
+
+    count: int | None = None
+
+    @property
+    def num_batches(self):
+        return self.count
+
+    def __getitem__(self, index):
+        return np.full((2, 4), 0.1 * index, "float32"), np.ones((2, 1), "float32")
+
+
+@pytest.mark.parametrize("count", [3, None])
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_a_data_set_may_say_its_length_by_num_batches(keras, count, workers):
+    ends = []
+    for library in (ab, keras):
+        kind = type("Endless", (library.utils.PyDataset,), {**vars(Endless), "count": count})
+        model = library.Sequential([library.Input((4,)), library.layers.Dense(1, kernel_initializer="ones")])
+        model.compile("sgd", "mse")
+        if library is keras and workers == 2:
+            workers = 0  # whose threads leave batches out between epochs
+        model.fit(kind(workers=workers), shuffle=False, epochs=2, steps_per_epoch=3, verbose=0)
+        ends.append(model.get_weights()[0])
+    np.testing.assert_allclose(*ends, atol=1e-6)
+    assert len([batch for batch, _ in zip(kind(), range(3), strict=False)]) == 3
+
+
+def test_data_without_end_need_a_number_of_steps(classifier):
+    model = classifier()
+    for run in (lambda: model.fit(Endless(), verbose=0), lambda: model.evaluate(Endless()), lambda: model.predict(Endless())):
+        with pytest.raises(DataError, match=r"num_batches is None(.|\n)*steps"):
+            run()
+    assert model.predict(Endless(), steps=2, verbose=0).shape[0] == 4
+    with pytest.raises(TypeError, match="has no length"):
+        len(Endless())

@@ -11,7 +11,7 @@ from anabranch.graph import Shape, Spec, Weight, WeightOptions, map_specs, spec_
 from anabranch.graph.shapes import map_shapes, same
 from anabranch.layers import fields
 from anabranch.layers.base import Layer
-from anabranch.layers.recurrent.running import OfOthers, Run, Running, checked_cell, runner_of
+from anabranch.layers.recurrent.running import OfOthers, Run, Running, checked_cell, runner_of, takes_integers
 from anabranch.layers.recurrent.stacked import StackedRNNCells
 from anabranch.ops import _kernels as kernels
 
@@ -67,6 +67,10 @@ class RNN(fields.FieldLayer):
     def runner(self) -> Running | OfOthers:
         """The cell, as what runs it sees it."""
         return runner_of(self.cell)
+
+    @property
+    def _takes_integers_(self) -> bool:
+        return takes_integers(self.cell)
 
     @property
     def state_size(self) -> _tree.Nest:
@@ -186,7 +190,8 @@ class RNN(fields.FieldLayer):
                 )
             given = [kernels.copied(state) for state in self.states]
         if given is None and isinstance(self.runner, Running):
-            return map_specs(lambda spec: x.new_zeros((x.shape[0], *spec.shape[1:])), specs)
+            dtype = runtime.dtype_of(self.compute_dtype) if self._takes_integers_ else None
+            return map_specs(lambda spec: x.new_zeros((x.shape[0], *spec.shape[1:]), dtype=dtype), specs)
         found = _tree.leaves(self.get_initial_state(x.shape[0]) if given is None else given)
         count = len(spec_leaves(specs))
         if len(found) != count:

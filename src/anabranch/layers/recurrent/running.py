@@ -38,7 +38,9 @@ class Run(NamedTuple):
 class Running(fields.FieldLayer):
     """What a recurrent layer asks of the cells of this library. Abstract."""
 
-    _takes_integers_ = False
+    @property
+    def _takes_integers_(self) -> bool:
+        return False
 
     def state_specs(self, batch: int | None, dtype: str) -> _tree.Nest:
         """Return shape and dtype of each state."""
@@ -114,6 +116,11 @@ class OfOthers(NamedTuple):
 def runner_of(cell: Any) -> Running | OfOthers:
     """Return a cell as what runs it sees it."""
     return cell if isinstance(cell, Running) else OfOthers(cell)
+
+
+def takes_integers(cell: Any) -> bool:
+    """Return whether a cell is given integers as they are: a user's, which may look something up by them."""
+    return cell._takes_integers_ if isinstance(cell, Running) else True
 
 
 def checked_cell(value: object) -> object:

@@ -11,7 +11,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch.graph import Shape, Spec, map_specs, spec_leaves
 from anabranch.layers import fields
 from anabranch.layers.base import Layer
-from anabranch.layers.recurrent.running import Run, Running, checked_cell, runner_of
+from anabranch.layers.recurrent.running import Run, Running, checked_cell, runner_of, takes_integers
 
 if TYPE_CHECKING:
     from anabranch.runtime import Tensor
@@ -38,6 +38,10 @@ class StackedRNNCells(Running):
     cells: fields.Field[Sequence[Any], list[Any]] = fields.field(
         convert=_cells, plain=lambda cells: [registry.serialize(cell) for cell in cells], doc="the cells, the lowest first."
     )
+
+    @property
+    def _takes_integers_(self) -> bool:
+        return takes_integers(self.cells[0])
 
     @property
     def state_size(self) -> list[Any]:

@@ -86,7 +86,13 @@ def _batch_source(binder: Binder, x: object, reading: Reading) -> Source:
     if isinstance(x, (str, bytes)):
         raise _no_data(x)
     if isinstance(x, Indexed):
-        return IndexedBatches(binder, x, reading.shuffle, reading.fit)
+        source = IndexedBatches(binder, x, reading.shuffle, reading.fit)
+        if source.steps is None and reading.steps is None:
+            raise DataError(
+                f"A pass over the {type(x).__name__} would not end: its num_batches is None.",
+                repair="fit(steps_per_epoch=…), validation_steps=…, or steps=… of evaluate and predict",
+            )
+        return source
     if isinstance(x, Iterable):
         return IteratedBatches(binder, x)
     raise _no_data(x)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -29,32 +30,31 @@ class Indexed(Protocol):
         """Return one batch."""
 
 
-def fetched(items: Indexed, indices: Sequence[int], generator: torch.Generator) -> Generator[object, None, None]:
+def fetched(items: Indexed, indices: Iterable[int], generator: torch.Generator) -> Generator[object, None, None]:
     """Yield ``items[index]`` for each index, in order.
 
     A ``PyDataset`` says how: in ``workers`` threads, or processes with ``use_multiprocessing``, up to ``max_queue_size``
     batches ahead. Its default of one thread is used only where ``needs_thread`` says so.
     """
     loading = items if isinstance(items, PyDataset) else None
-    workers = int(loading.workers or 0) if loading else 0
-    if loading and workers and loading.use_multiprocessing:
+    workers = 0 if loading is None else int(loading.workers or 0)
+    if loading is not None and workers and loading.use_multiprocessing:
         yield from _from_processes(loading, indices, workers, generator)
         return
-    done = 0
+    remaining = iter(indices)
     if workers == 1:
         seconds, drew = 0.0, False
-        for index in indices[:2]:  # the first may have to open something
+        for index in itertools.islice(remaining, 2):  # the first may have to open something
             before, begun = runtime.random_state(), time.perf_counter()
             item = items[index]
             seconds, drew = time.perf_counter() - begun, drew or runtime.random_state() != before
             yield item
-        done = 2
         workers = int(needs_thread(seconds, drew))
-    if loading and workers:
-        calls = (functools.partial(items.__getitem__, index) for index in indices[done:])
+    if loading is not None and workers:
+        calls = (functools.partial(items.__getitem__, index) for index in remaining)
         yield from ahead(calls, workers, max(loading.max_queue_size, workers))
     else:
-        for index in indices[done:]:
+        for index in remaining:
             yield items[index]
 
 
@@ -75,7 +75,7 @@ class _Items(Dataset[object]):
 
 
 def _from_processes(
-    items: PyDataset, indices: Sequence[int], workers: int, generator: torch.Generator
+    items: PyDataset, indices: Iterable[int], workers: int, generator: torch.Generator
 ) -> Generator[object, None, None]:
     loader: DataLoader[object] = DataLoader(
         _Items(items), batch_size=None, sampler=indices, num_workers=workers, generator=generator,

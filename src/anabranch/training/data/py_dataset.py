@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,9 @@ from anabranch._frames import bound_methods
 
 @bound_methods
 class PyDataset:
-    """Base of data that come batch by batch: write ``__len__``, the number of batches, and ``__getitem__``, which returns one.
+    """Base of data that come batch by batch: write ``__getitem__``, which returns one, and how many there are.
+
+    That is ``__len__``, or the property ``num_batches``, which is None where the data have no end.
 
     Args:
         workers: how many threads fetch batches ahead, in order; 0 fetches them one by one. The default of one thread works
@@ -41,7 +44,12 @@ class PyDataset:
 
     def __len__(self) -> int:
         """Return how many batches there are."""
-        raise NotImplementedError(f"{type(self).__name__} must define __len__(self)")
+        kind = type(self)
+        if kind.num_batches is PyDataset.num_batches:
+            raise NotImplementedError(f"{kind.__name__} must define __len__(self), or the property num_batches")
+        if self.num_batches is None:
+            raise TypeError(f"{kind.__name__} has no length: its num_batches is None")
+        return self.num_batches
 
     def __getitem__(self, index: int) -> Any:
         """Return one batch: x, (x, y) or (x, y, sample_weight)."""
@@ -49,11 +57,12 @@ class PyDataset:
 
     def __iter__(self) -> Iterator[Any]:
         """Yield each batch once."""
-        return (self[index] for index in range(len(self)))
+        count = self.num_batches
+        return (self[index] for index in (itertools.count() if count is None else range(count)))
 
     @property
-    def num_batches(self) -> int:
-        """How many batches there are."""
+    def num_batches(self) -> int | None:
+        """How many batches there are; None where there is no end."""
         return len(self)
 
     def on_epoch_begin(self) -> None:

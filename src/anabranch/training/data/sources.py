@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sized
 from typing import Protocol
@@ -17,6 +18,7 @@ from anabranch.training.data.binder import Binder
 from anabranch.training.data.fetching import Indexed, fetched
 from anabranch.training.data.placement import Supply
 from anabranch.training.data.position import sketch
+from anabranch.training.data.py_dataset import PyDataset
 from anabranch.training.data.reading import Reading
 from anabranch.training.data.shuffling import generator as epoch_generator, permutation
 
@@ -158,8 +160,8 @@ class IndexedBatches:
     def _batches(self, epoch: int, skip: int) -> Iterator[Batch]:
         _call(self.items, "on_epoch_begin")
         count = _count(self.items)
-        order = permutation(count, bool(self._shuffle), 1, self.fit, epoch)
-        indices: list[int] = list(range(count)) if order is None else order.tolist()
+        order = None if count is None else permutation(count, bool(self._shuffle), 1, self.fit, epoch)
+        indices: Iterable[int] = itertools.count() if count is None else range(count) if order is None else order.tolist()
         items = fetched(self.items, indices, epoch_generator(self.fit, epoch))
         with contextlib.closing(items):  # ends its threads
             if skip:
@@ -180,10 +182,10 @@ def _call(items: object, hook: str) -> None:
         found()
 
 
-def _count(items: Indexed) -> int:
-    """Return how many batches a user's data set says it has."""
+def _count(items: Indexed) -> int | None:
+    """Return how many batches a user's data set says it has; None where it has no end."""
     try:
-        return len(items)
+        return None if isinstance(items, PyDataset) and items.num_batches is None else len(items)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"__len__ of {type(items).__name__} must return the number of batches, an integer.", got=str(error)
