@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
@@ -250,3 +251,67 @@ def test_settings_that_are_arrays_are_those_of_when_they_were_given() -> None:
     np.testing.assert_array_equal(scale(x).cpu(), x)
     np.testing.assert_array_equal(norm(x).cpu(), 0 * x)
     np.testing.assert_array_equal(embedding.get_weights()[0], np.ones((5, 4)))
+
+
+class Doubled(initializers.Initializer):
+    """As Keras's guides write a class: no generator is handed to it."""
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return initializers.HeNormal()(shape, dtype=dtype) * 2
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+class Halved(initializers.GlorotUniform):
+    def __call__(self, shape: Any, dtype: Any = None, **kwargs: Any) -> Any:
+        return super().__call__(shape, dtype, **kwargs) / 2
+
+
+def ones_of_torch(shape: Any, dtype: Any = None) -> torch.Tensor:
+    return ab.ops.ones(shape, dtype=dtype)
+
+
+CALLED = [Doubled(), Halved(), lambda shape, dtype=None: initializers.get("glorot_normal")(shape, dtype)]
+
+
+@pytest.mark.parametrize("initializer", CALLED)
+@pytest.mark.parametrize("kind", ["Dense", "LSTM", "Conv1D"])
+def test_what_a_users_initializer_calls_draws_from_the_weights_generator(initializer: Any, kind: str) -> None:
+    def values(extra: bool) -> Any:
+        ab.utils.set_random_seed(1)
+        random.random()
+        options = {"kernel_size": 2} if kind == "Conv1D" else {}
+        inputs = ab.Input((5, 3))
+        x = layers.Dense(3, kernel_initializer=initializer)(inputs) if extra else inputs
+        bias = {"bias_initializer": initializer}
+        return ab.Model(inputs, getattr(layers, kind)(4, name="a", kernel_initializer=initializer, **bias, **options)(x))
+
+    first, second, further = (values(extra) for extra in (False, False, True))
+    found = first.get_layer("a").get_weights()
+    assert all((a == b).all() for a, b in zip(found, second.get_layer("a").get_weights(), strict=True))
+    assert all((a == b).all() for a, b in zip(found, further.get_layer("a").get_weights(), strict=True))
+    assert not (found[0] == 0).all()
+
+
+def test_initializers_called_directly_follow_from_the_seed() -> None:
+    def drawn() -> Any:
+        ab.utils.set_random_seed(1)
+        return [initializers.HeNormal()((3,)).tolist() for _ in range(2)]
+
+    first, second = drawn(), drawn()
+    assert first == second
+    assert first[0] != first[1]
+    assert initializers.RandomNormal(seed=-1)((3,)).tolist() == initializers.RandomNormal(seed=-1)((3,)).tolist()
+    with pytest.raises(ValueError, match="an integer of 64 bits"):
+        initializers.RandomNormal(seed=2**70)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("initializer", ["he_normal", *CALLED, ones_of_torch])
+def test_initial_values_in_fewer_bits(dtype: str, initializer: Any) -> None:
+    assert initializers.get(initializer)((2, 3), dtype=dtype).shape == (2, 3)
+    layer = layers.Dense(3, dtype=dtype, kernel_initializer=initializer)
+    layer.build((None, 2))
+    assert str(layer.kernel.value.dtype) == f"torch.{dtype}"
+    assert layer.get_weights()[0].any()

@@ -265,3 +265,19 @@ def is_boolean(value: object) -> bool:
     (True, True, False)
     """
     return isinstance(value, bool) or (type(value).__name__ in ("bool_", "bool", "int") and value in (0, 1))
+
+
+def on_host(x: object) -> object:
+    """Return what NumPy can read: tensors leave their device and gradient behind; floats that NumPy lacks become float32.
+
+    >>> on_host([1, 2])
+    [1, 2]
+    """
+    if not has_shape(x):
+        return x
+    narrow = str(dtype_by_name(x.dtype)).startswith(("bfloat16", "float8"))
+    tensor, cast = method(x, "detach"), method(x, "astype")
+    if tensor is None:
+        return cast("float32") if narrow and cast else x
+    values = tensor().cpu()
+    return (values.float() if narrow else values).numpy()

@@ -207,7 +207,10 @@ def integer(
         if value is None and optional:
             return None
         if not is_integer(value) or (least is not None and operator.index(value) < least):
-            raise ArgumentError(_must_be(name, owner, f"an integer{bound}{' or None' if optional else ''}"), got=shown(value))
+            bits = " of 64 bits" if type(value) is int and abs(value) >= GREATEST else ""
+            raise ArgumentError(
+                _must_be(name, owner, f"an integer{bits}{bound}{' or None' if optional else ''}"), got=shown(value)
+            )
         return operator.index(value)
 
     return Field(default, convert, doc=doc, fixed=fixed)

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from anabranch import config
 from anabranch._arguments import guarded
-from anabranch._asked import has_shape, method, shown
+from anabranch._asked import method, on_host, shown
 from anabranch._errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -70,7 +70,7 @@ def array_to_img(x: ArrayLike, data_format: str | None = None, scale: bool = Tru
     import numpy as np
 
     image = pillow()
-    array = np.array(_on_host(x), _numbers(dtype))
+    array = np.array(on_host(x), _numbers(dtype))
     if array.ndim != 3:
         raise DataError("Expected one image, a 3-D array.", got=f"shape {array.shape}")
     if config.check_data_format(data_format) == "channels_first":
@@ -104,7 +104,7 @@ def img_to_array(img: Image, data_format: str | None = None, dtype: str | None =
 
     if method(img, "resize") is None:
         raise ArgumentTypeError("img must be a Pillow image.", got=shown(img))
-    array = np.asarray(_on_host(img), _numbers(dtype))
+    array = np.asarray(on_host(img), _numbers(dtype))
     if array.ndim not in (2, 3):
         raise DataError("Expected an image of two or three axes.", got=f"shape {array.shape}")
     array = array[:, :, None] if array.ndim == 2 else array
@@ -212,14 +212,6 @@ def _numbers(dtype: str | None) -> str:
     if name not in DATA or name == "bfloat16":
         raise unknown("dtype", name, DATA)
     return name
-
-
-def _on_host(x: object) -> object:
-    """Return what NumPy can read: tensors leave their device and their gradient behind."""
-    for name in ("detach", "cpu", "numpy"):
-        found = method(x, name) if has_shape(x) else None
-        x = x if found is None else found()
-    return x
 
 
 def _opened(path: object) -> Image:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
@@ -15,7 +16,7 @@ from anabranch._arguments import guarded, is_array_like
 from anabranch._asked import is_integer, method, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, unknown
 from anabranch._fields import Field, Value, boolean, choice, field, integer, number
-from anabranch.graph.weight import SeededInitializer
+from anabranch.graph.weight import DRAWING, NARROW
 from anabranch.registry import Json, Registry, finder, registry_of, writer
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ Axes = Sequence[int] | None
 SEED_DOC = "an integer repeats the same values at each call; None draws by the global seed and the weight's path."
 
 
-class Initializer(Value, SeededInitializer):
+class Initializer(Value):
     """Fill an array: subclass and write ``fill(shape, rng)``, or pass any ``f(shape, dtype=None)`` instead.
 
     Example:
@@ -74,15 +75,18 @@ class Initializer(Value, SeededInitializer):
 
         Args:
             shape: shape of the weight, in Keras's order of axes.
-            dtype: its type; None takes ``config.floatx()``.
-            rng: the source of random numbers, unless the initializer has a seed of its own.
+            dtype: its type; None takes ``config.floatx()``. Floats that NumPy lacks, as bfloat16, come as float32.
+            rng: the source of random numbers, unless the initializer has a seed of its own; that of the weight whose values
+                are made, else one that follows from Python's ``random``, which ``utils.set_random_seed`` seeds.
         """
         import numpy as np
 
         seed = self._own_seed_()
-        if seed is not None or rng is None:
-            rng = np.random.default_rng(seed)
-        wanted = np.dtype(config.floatx() if dtype is None else dtype)
+        if seed is not None:
+            rng = np.random.default_rng(seed % 2**128)
+        elif rng is None:
+            rng = DRAWING.get() or np.random.default_rng(random.getrandbits(64))
+        wanted = np.dtype(config.floatx() if dtype is None else "float32" if dtype in NARROW else dtype)
         if wanted.kind not in "biuf":
             raise DtypeError("dtype of an initializer must be a type of numbers.", got=shown(dtype))
         return np.asarray(self.fill(tuple(shape), rng)).astype(wanted)
@@ -105,7 +109,7 @@ class Initializer(Value, SeededInitializer):
 class _Drawn(Initializer):
     """Base of initializers that draw random numbers."""
 
-    seed: Field[int | None, int | None] = integer(default=None, least=0, optional=True, doc=SEED_DOC)
+    seed: Field[int | None, int | None] = integer(default=None, least=None, optional=True, doc=SEED_DOC)
 
     def _own_seed_(self) -> int | None:
         return self.seed
@@ -261,7 +265,7 @@ class VarianceScaling(_Drawn):
         convert=_one_of("truncated_normal", "untruncated_normal", "uniform"),
         doc="'truncated_normal' (or 'normal'), 'untruncated_normal' or 'uniform'.",
     )
-    seed: Field[int | None, int | None] = integer(default=None, least=0, optional=True, doc=SEED_DOC)
+    seed: Field[int | None, int | None] = integer(default=None, least=None, optional=True, doc=SEED_DOC)
     input_axes: Field[Axes | int, Axes] = field(default=None, convert=_axes, doc=AXES_DOC.format("in"))
     output_axes: Field[Axes | int, Axes] = field(default=None, convert=_axes, doc=AXES_DOC.format("out"))
 

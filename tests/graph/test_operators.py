@@ -231,3 +231,12 @@ def test_a_boolean_of_python_is_subtracted_as_a_number(kind: str) -> None:
 def test_operators_on_bits_refuse_floats_at_once(operate: Callable[..., Any]) -> None:
     with pytest.raises(DtypeError, match="integers or booleans"):
         operate(Input((2,)))
+
+
+@pytest.mark.parametrize("digits", [(), (1,), (-1,), (None,)])
+def test_round_equals_keras(keras: Any, digits: Any) -> None:
+    x = np.array([[12.345, -0.5, 2.5]], "float32")
+    inputs = keras.Input((3,))
+    wanted = keras.Model(inputs, round(inputs, *digits))(x)
+    allclose(run(lambda y: round(y, *digits), x)[1], wanted)
+    assert run(round, np.array([[3]], "int32"))[0].dtype == "int32"

@@ -118,3 +118,20 @@ def test_nothing_is_read_where_no_bits_are_lost_or_values_are_traced() -> None:
     check_fits(torch.tensor([2**40], device="meta"), torch.int32, "x")
     found = torch.vmap(lambda x: ab.ops.convert_to_tensor(x, "int32"))(torch.arange(3))
     assert found.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", NARROW)
+def test_what_computes_in_numpy_takes_them(kind: Any) -> None:
+    array = np.array([[1.0, 2.0], [0.0, 1.0]]).astype(kind)
+    for given in (array, ops.convert_to_tensor(array)):
+        layer = ab.layers.Normalization()
+        layer.adapt(given)
+        assert layer.mean.numpy().ravel().tolist() == [0.5, 1.5]
+        assert ab.layers.Normalization(mean=given[0], variance=1.0)([[1.0, 2.0]]).tolist() == [[0.0, 0.0]]
+        bins = ab.layers.Discretization(num_bins=2)
+        bins.adapt(given)
+        assert bins.bin_boundaries is not None
+        assert ab.utils.to_categorical(given[:, 0]).tolist() == [[0, 1], [1, 0]]
+        assert ab.utils.normalize(given)[1].tolist() == [0, 1]
+        assert ab.utils.pad_sequences([given[0]], 3, "float32").tolist() == [[0, 1, 2]]
+        assert ab.utils.img_to_array(ab.utils.array_to_img(given[..., None], scale=False)).ravel().tolist() == [1, 2, 0, 1]

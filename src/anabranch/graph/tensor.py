@@ -77,6 +77,10 @@ class SymbolicTensor(Operators[Tensor], Tensor):
     def __invert__(self) -> Tensor:
         return self._operate(operator.invert, self)
 
+    def __round__(self, ndigits: int | None = None) -> Tensor:
+        rounded: Tensor = self.round(decimals=ndigits) if ndigits else self.round()
+        return rounded
+
     def __getitem__(self, key: object) -> Tensor:
         tensor: Tensor = describe(GetItem(), (self, key), {}, call_site())
         return tensor

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import math
 import operator
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from anabranch import _process, _tree
@@ -58,20 +60,18 @@ class Unowned(Home):
     __slots__ = ()
 
 
-@bound_methods
-class SeededInitializer:
-    """An initializer whose values follow from the generator it is given: a weight's, which its seed and path decide.
+DRAWING: ContextVar[np.random.Generator | None] = ContextVar("DRAWING", default=None)
+"""What initializers without a seed draw from while a weight's values are made, those too that a user's function calls."""
 
-    Any other is called as ``initializer(shape, dtype=dtype)``.
-    """
 
-    __slots__ = ()
-
-    def __call__(
-        self, shape: tuple[int, ...], dtype: str | None = None, *, rng: np.random.Generator | None = None
-    ) -> np.ndarray[Any, Any]:
-        """Return an array of ``shape``."""
-        raise NotImplementedError(f"{type(self).__name__} must return an array of a shape")
+@contextlib.contextmanager
+def drawing_from(rng: np.random.Generator) -> Iterator[None]:
+    """Let initializers draw from a weight's generator, which its seed and path decide."""
+    before = DRAWING.set(rng)
+    try:
+        yield
+    finally:
+        DRAWING.reset(before)
 
 
 class WeightOptions(NamedTuple):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anabranch import config, runtime
 from anabranch._arguments import is_array_like
-from anabranch._asked import has_shape, is_without_values, method, shown
+from anabranch._asked import has_shape, is_without_values, method, on_host, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, DataError, NotReadyError, ShapeError
 from anabranch.graph import Shape, Weight
 from anabranch.graph.shapes import broadcast, normalise_axis
@@ -271,7 +271,7 @@ def _fill(value: Values, shape: tuple[int, ...], dtype: str | None = None) -> np
     import numpy as np
 
     try:
-        array = np.asarray(value, "float32")
+        array = np.asarray(on_host(value), "float32")
     except (TypeError, ValueError, RuntimeError) as error:
         raise ArgumentTypeError("mean and variance must be real numbers.", got=shown(value)) from error
     try:
@@ -296,8 +296,7 @@ def _moments(batch: object, layer: Normalization) -> Moments | None:
             "adapt takes arrays.", expected="an array, or an iterable of batches, each an array",
             got=f"a batch that is a {type(batch).__name__}", where=layer._described_(), repair="adapt(np.asarray(data))",
         )  # fmt: skip
-    detach = method(batch, "detach")
-    array = np.asarray(detach().cpu() if detach else batch)
+    array = np.asarray(on_host(batch))
     if array.dtype.kind not in "biuf":
         raise DataError("adapt takes numbers.", got=f"dtype {array.dtype}", where=layer._described_())
     if array.ndim == 0:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 from anabranch._arguments import checked
-from anabranch._asked import is_without_values, shown
+from anabranch._asked import has_shape, is_without_values, on_host, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError, unknown
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def pad_sequences(
     for row in rows:
         if not isinstance(row, Sized) or isinstance(row, (str, bytes)) or is_without_values(row):
             raise ArgumentTypeError("sequences must be sequences.", expected="lists or arrays", got=shown(row))
+    rows = [np.asarray(on_host(row)) if has_shape(row) else row for row in rows]
     if isinstance(value, str) and kind.kind not in "OUST":
         raise ArgumentError(
             "A string does not pad numbers.", got=f"dtype={dtype!r}, value={value!r}", repair="dtype=object for strings"

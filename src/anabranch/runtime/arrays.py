@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from anabranch import _tree
-from anabranch._asked import shown
+from anabranch._asked import on_host, shown
 from anabranch._errors import ArgumentTypeError, DataError, DtypeError, ShapeError
 from anabranch.graph import Graph, Operation, Shape, Tensor, Weight
 from anabranch.graph.casting import is_cast
@@ -221,8 +221,7 @@ def numpy_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     """Return a tensor's values as an array on the host."""
     if tensor.is_meta or tensor.layout != torch.strided:
         raise DtypeError("The values of this tensor cannot be read.", expected="a dense tensor with values", got=shown(tensor))
-    narrow = tensor.dtype is torch.bfloat16 or (tensor.is_floating_point() and tensor.dtype.itemsize == 1)
-    return (tensor.float() if narrow else tensor).detach().cpu().numpy()
+    return np.asarray(on_host(tensor))
 
 
 def shape_of(value: object) -> Shape | None:

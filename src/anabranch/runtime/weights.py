@@ -12,10 +12,10 @@ import torch
 from torch.fx.proxy import Proxy
 
 from anabranch import _process
-from anabranch._asked import described
+from anabranch._asked import described, on_host
 from anabranch._errors import ArgumentTypeError, DataError, EngineError
 from anabranch.graph import Weight
-from anabranch.graph.weight import NARROW, SeededInitializer
+from anabranch.graph.weight import NARROW, drawing_from
 from anabranch.runtime import state
 from anabranch.runtime.devices import device
 from anabranch.runtime.layouts import remember
@@ -93,13 +93,10 @@ def first_array(weight: Weight) -> np.ndarray[Any, Any]:
         home.take(home.path)
     key = f"{home.seeding.seed}/{home.ordinal}/{weight.path}"
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
-    if isinstance(weight.initializer, SeededInitializer):
-        rng = np.random.default_rng(int.from_bytes(digest, "little"))
-        made = weight.initializer(weight.shape, kind, rng=rng)
-    else:
+    with drawing_from(np.random.default_rng(int.from_bytes(digest, "little"))):
         made = weight.initializer(weight.shape, dtype=weight.dtype)
     try:
-        made = made.detach().cpu().numpy() if isinstance(made, torch.Tensor) else made
+        made = on_host(made)
         if "int" in kind and made is not None:
             check_fits(from_array(np.array(made)), getattr(torch, kind), f"The initial value of weight {weight.path!r}")
         return np.array(np.broadcast_to(np.asarray([] if made is None else made, dtype=kind), weight.shape), order="C")

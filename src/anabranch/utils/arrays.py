@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from anabranch._arguments import guarded, is_array_like
-from anabranch._asked import shown
+from anabranch._asked import on_host, shown
 from anabranch._errors import DataError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, An
 
     if not is_array_like(x):
         raise DataError("x must be integers.", expected="integers from 0 to num_classes - 1", got=shown(x))
-    labels = np.asarray(x, dtype="int64")
+    labels = np.asarray(on_host(x), dtype="int64")
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     count = int(labels.max(initial=-1)) + 1 if num_classes is None else num_classes
@@ -63,6 +63,7 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray[Any, Any]:
 
     if not is_array_like(x):
         raise DataError("x must be an array.", expected="an array of numbers", got=shown(x))
+    x = np.asarray(on_host(x))
     norm = np.atleast_1d(np.linalg.norm(x, order, axis))
     norm[norm == 0] = 1
     return np.asarray(x / np.expand_dims(norm, axis))

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anabranch import activations
+from anabranch._asked import on_host
 from anabranch.graph import Shape
-from anabranch.graph.weight import SeededInitializer
 from anabranch.layers import fields
 from anabranch.layers.recurrent.cells import Cell, Gated, Sized, SizedCell
 from anabranch.layers.recurrent.owning import CudnnField, Owning, check_cudnn, cudnn
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORGET_DOC = "whether the forget gate's bias is 1 at first (Jozefowicz et al. 2015)."
 
 
-class OpenForgetGate(SeededInitializer):
+class OpenForgetGate:
     """Draw the biases of an LSTM's gates i, f, g, o, those of f being 1.
 
     Args:
@@ -34,15 +34,12 @@ class OpenForgetGate(SeededInitializer):
     def __init__(self, others: Callable[..., Any]) -> None:
         self.others = others
 
-    def __call__(
-        self, shape: tuple[int, ...], dtype: str | None = None, *, rng: np.random.Generator | None = None
-    ) -> np.ndarray[Any, Any]:
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> np.ndarray[Any, Any]:
         """Return an array of ``shape``."""
         import numpy as np
 
         units = shape[0] // 4
-        drawn_from = {"rng": rng} if isinstance(self.others, SeededInitializer) else {}
-        before, after = (np.asarray(self.others((size,), dtype=dtype, **drawn_from)) for size in (units, 2 * units))
+        before, after = (np.asarray(on_host(self.others((size,), dtype=dtype))) for size in (units, 2 * units))
         return np.concatenate([before, np.ones_like(before), after])
 
 

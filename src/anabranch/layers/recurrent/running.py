@@ -118,7 +118,7 @@ def runner_of(cell: Any) -> Running | OfOthers:
     return cell if isinstance(cell, Running) else OfOthers(cell)
 
 
-def takes_integers(cell: Any) -> bool:
+def takes_integers(cell: object) -> bool:
     """Return whether a cell is given integers as they are: a user's, which may look something up by them."""
     return cell._takes_integers_ if isinstance(cell, Running) else True
 

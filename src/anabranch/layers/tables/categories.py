@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from anabranch import runtime
 from anabranch._arguments import Several, checked
-from anabranch._asked import is_number, method, shown
+from anabranch._asked import is_number, method, on_host, shown
 from anabranch._errors import ArgumentError, DataError, NotReadyError
 from anabranch.graph import Shape
 from anabranch.layers.fields import NAME_DOC, Field, FieldLayer, NumberField, integer, number, state
@@ -199,9 +199,8 @@ class Discretization(FieldLayer):
         """
         import numpy as np
 
-        detach = method(data, "detach")
         try:
-            values = np.asarray(detach().cpu() if detach else data).astype("float32").ravel()
+            values = np.asarray(on_host(data)).astype("float32").ravel()
         except (TypeError, ValueError, RuntimeError) as error:
             raise DataError("adapt takes numbers.", got=shown(data), where=self._described_()) from error
         if not np.isfinite(values).all():

@@ -46,6 +46,11 @@ def to_tensor(value: object, where: str) -> torch.Tensor:
     if isinstance(value, torch.Tensor):
         if value.is_complex():
             raise complex_error(where, str(value.dtype).removeprefix("torch."))
+        if value.is_meta or value.is_nested:
+            repair = "torch.nested.to_padded_tensor(x, 0.0)" if value.is_nested else "make it on a device"
+            raise DtypeError(
+                f"{where} is a {'nested' if value.is_nested else 'meta'} tensor.", expected="one array of values", repair=repair
+            )
         if value.layout is not torch.strided:
             raise DtypeError(f"{where} is a sparse tensor.", expected="a dense one", repair=f"{where}.to_dense()")
         return value.detach()
