@@ -73,6 +73,27 @@ def env(tmp_path: Path) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(installed), os.environ.get("PYTHONPATH", "")])}
 
 
+def test_workers_of_joblib_have_the_stand_in(tmp_path: Path, env: dict[str, str]) -> None:
+    script = write(
+        tmp_path / "script.py",
+        """
+        import os
+        import joblib
+        import keras
+
+        def train(seed):
+            import keras as inner
+            return inner.Sequential([inner.Input((3,)), inner.layers.Dense(seed + 1)]).count_params(), os.getpid()
+
+        found = joblib.Parallel(2)(joblib.delayed(train)(seed) for seed in range(2))
+        assert os.getpid() not in [process for _, process in found]
+        print([count for count, _ in found])
+        """,
+    )
+    done = anabranch("run", script, env=env)
+    assert (done.stdout, done.returncode) == ("[4, 8]\n", 0), done.stderr
+
+
 @pytest.mark.parametrize(
     "preload", ["", "multiprocessing.set_forkserver_preload(['__main__', 'keras'])"], ids=["", "preloaded"]
 )

@@ -1,4 +1,4 @@
-"""Processes that ``multiprocessing`` starts by spawn or forkserver: the stand-in is installed in them before they import.
+"""Processes that ``multiprocessing`` or joblib starts afresh: the stand-in is installed in them before they import.
 
 A child reads what prepares it, then imports the script. A value among that data installs the stand-in as it is unpickled. The
 server that forkserver forks from begins with a module that installs it.
@@ -13,27 +13,30 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-MODULE = "multiprocessing.spawn"
+MODULES = ("multiprocessing.spawn", "joblib.externals.loky.backend.spawn", "loky.backend.spawn")
+"""Modules that prepare such processes, each by its ``get_preparation_data``."""
 SERVER = "multiprocessing.forkserver"
 CHILD = f"{__package__}.child"
 
 
 def install() -> None:
-    """Let children have the stand-in; where multiprocessing is not loaded, as it is loaded."""
-    if (spawn := sys.modules.get(MODULE)) is not None:
-        _carry(spawn)
+    """Let children have the stand-in; where what starts them is not loaded, as it is loaded."""
+    for name in MODULES:
+        if (spawn := sys.modules.get(name)) is not None:
+            _carry(spawn)
 
 
 def uninstall() -> None:
     """Start children as before."""
-    spawn: Any = sys.modules.get(MODULE)
-    if spawn is not None and "original" in vars(spawn.get_preparation_data):
-        spawn.get_preparation_data = spawn.get_preparation_data.original
+    for name in MODULES:
+        spawn: Any = sys.modules.get(name)
+        if spawn is not None and "original" in vars(spawn.get_preparation_data):
+            spawn.get_preparation_data = spawn.get_preparation_data.original
 
 
-def spec() -> importlib.machinery.ModuleSpec | None:
-    """Return where multiprocessing.spawn is, with a loader that lets it carry the stand-in."""
-    found = importlib.machinery.PathFinder.find_spec(MODULE, sys.modules[MODULE.rpartition(".")[0]].__path__)
+def spec(name: str) -> importlib.machinery.ModuleSpec | None:
+    """Return where one of these modules is, with a loader that lets it carry the stand-in."""
+    found = importlib.machinery.PathFinder.find_spec(name, sys.modules[name.rpartition(".")[0]].__path__)
     if found is not None and found.loader is not None:
         found.loader.exec_module = functools.partial(_load, found.loader.exec_module)  # type: ignore[method-assign]
     return found
@@ -50,8 +53,8 @@ def _carry(spawn: Any) -> None:
         return
 
     @functools.wraps(original)
-    def get_preparation_data(name: str) -> dict[str, object]:
-        data: dict[str, object] = original(name)
+    def get_preparation_data(name: str, *how: object) -> dict[str, object]:
+        data: dict[str, object] = original(name, *how)
         server: Any = sys.modules.get(SERVER)
         if name == "ignore" and server is not None:  # as the server is started: it would import the script before us
             modules = server._forkserver._preload_modules

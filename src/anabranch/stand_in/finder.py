@@ -19,8 +19,8 @@ class Finder:
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> importlib.machinery.ModuleSpec | None:
         """Claim the names that Keras scripts import."""
-        if name == children.MODULE:
-            return children.spec()
+        if name in children.MODULES:
+            return children.spec(name)
         if name == _WITHOUT_TENSORFLOW and not real_tensorflow.is_installed():
             return importlib.machinery.ModuleSpec(name, _Loaded(ModuleType(name)))  # type: ignore[arg-type]  # a loader by duck
         if name.partition(".")[0] not in ROOTS:
