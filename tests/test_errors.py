@@ -227,3 +227,31 @@ def test_no_size_that_stood_for_an_unknown_one_is_in_a_message() -> None:
     with pytest.raises(EngineError) as caught:
         Branching()(ab.Input((3,)))
     assert not re.search(r"24|48|72|eval_with_key", str(caught.value))
+
+
+SPOKEN = """
+import numpy as np
+import anabranch as keras
+
+model = keras.Sequential([keras.Input((4,), name="größe"), keras.layers.Dense(1)])
+model.compile("sgd", "mse", metrics=["mae"])
+x, y = np.ones((8, 4)), np.ones((8, 1))
+saving = keras.callbacks.ModelCheckpoint("größe.weights.h5", save_weights_only=True, verbose=1)
+stopping = keras.callbacks.EarlyStopping(monitor="loss", mode="max", patience=0, verbose=1)
+for verbose in (1, 2):
+    model.fit(x, y, epochs=3, verbose=verbose, callbacks=[saving, stopping])
+    model.evaluate(x, y, verbose=verbose)
+    model.predict(x, verbose=1)
+keras.utils.Progbar(2).update(2)
+keras.saving.KerasFileEditor("größe.weights.h5").summary()
+"""
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp932", "ascii"])
+def test_what_is_printed_fits_the_outputs_encoding(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SPOKEN, encoding="utf-8")
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    for command in ([str(tmp_path / "script.py")], ["-m", "anabranch", "--help"], ["-m", "anabranch", "lint", "--help"]):
+        done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, cwd=tmp_path, check=False)
+        assert done.returncode in (0, 2), done.stderr.decode(encoding, "replace")
+        assert b"UnicodeEncodeError" not in done.stderr

@@ -106,7 +106,9 @@ def printable(text: str) -> str:
     return text.encode(encoding, "replace").decode(encoding)
 
 
-_PLAIN_SIGNS = {"←": "<-", "↑": "^", "→": "->", "…": "...", "×": "x", "≥": ">=", "≤": "<=", "└─": "`-", "·": "*"}
+_PLAIN_SIGNS = {
+    "←": "<-", "↑": "^", "→": "->", "…": "...", "×": "x", "≥": ">=", "≤": "<=", "└─": "`-", "·": "*", "µ": "u", "━": "=", "╌": "-",
+}  # fmt: skip
 
 
 def _broken(text: str, first: str, rest: str) -> list[str]:

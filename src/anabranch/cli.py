@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     command, *rest = arguments or ["--help"]
     if command in ("-h", "--help", "help"):
-        print(USAGE, end="")
+        _say(USAGE.rstrip())
         return 0
     if command == "--version":
         import anabranch
@@ -62,13 +62,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _say(text: str) -> None:
+    """Print a text, with plain signs where the output's encoding lacks others."""
+    from anabranch._errors import printable
+
+    print(printable(text))
+
+
 def run(arguments: list[str]) -> int:
     """Run a script with Keras's names meaning anabranch."""
     if not arguments:
         print(USAGE, end="", file=sys.stderr)
         return 2
     if arguments[0] in ("-h", "--help"):
-        print(USAGE, end="")
+        _say(USAGE.rstrip())
         return 0
     if arguments[0] == "-m":
         return _run_module(arguments[1:])
@@ -298,7 +305,7 @@ def lint(arguments: list[str]) -> int:
     if given.json:
         print(json.dumps([{"model": each.model, "findings": each.records()} for each in found], indent=1))
     else:
-        print("\n".join(each.text() for each in found))
+        _say("\n".join(each.text() for each in found))
     return 1 if any(each.of("error") for each in found) else 0
 
 
@@ -333,7 +340,7 @@ def check(arguments: list[str]) -> int:
     if given.json:
         print(json.dumps([asdict(each) for each in found], indent=1))
     else:
-        print("\n".join([*(each.text() for each in found), checking.summed(paths, found)]))
+        _say("\n".join([*(each.text() for each in found), checking.summed(paths, found)]))
     return 1 if any(each.kind != "former" for each in found) else 0
 
 
@@ -370,7 +377,7 @@ def _printed(made: Callable[[], str]) -> int:
     from anabranch._errors import AnabranchError
 
     try:
-        print(made())
+        _say(made())
     except AnabranchError as error:
         print(f"anabranch: {error.plain()}", file=sys.stderr)
         return 1

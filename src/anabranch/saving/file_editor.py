@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch._arguments import checked
 from anabranch._asked import shown
-from anabranch._errors import ArgumentError, ArgumentTypeError, unknown
+from anabranch._errors import ArgumentError, ArgumentTypeError, printable, unknown
 from anabranch._files import reached
 from anabranch._frames import bound_methods
 from anabranch.registry import Json
@@ -302,7 +302,4 @@ def _as_stored(given: Mapping[str, Any]) -> dict[str, Stored]:
 
 
 def _print(text: str) -> None:
-    try:
-        sys.stdout.write(text + "\n")
-    except UnicodeEncodeError:  # a code page without the lines of a tree
-        sys.stdout.write(text.encode("ascii", "replace").decode() + "\n")
+    sys.stdout.write(printable(text) + "\n")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from anabranch._arguments import checked, guarded
 from anabranch._asked import shown
-from anabranch._errors import ArgumentError
+from anabranch._errors import ArgumentError, printable
 from anabranch._frames import bound_methods
 from anabranch.callbacks._say import say
 from anabranch.callbacks.progress import alive, pace, values_of
@@ -127,6 +127,7 @@ class Progbar:
 
     def _write(self, line: str, ends: bool) -> None:
         """Write the line over the one before."""
+        line = printable(line)
         sys.stdout.write(f"\r{line:<{self._longest}}" + ("\n" if ends else ""))
         sys.stdout.flush()
         self._longest = len(line)
