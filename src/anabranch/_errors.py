@@ -257,6 +257,25 @@ class MissingExtraError(AnabranchError, ImportError):
     """An optional package that is not installed."""
 
 
+_OF_TORCH = (
+    (
+        r"\w+\(\): Expected reduction dim .*", "there is no element along an axis that it reduces.",
+        "one or more", "initial= of ops.max and ops.min stands for none",
+    ),
+    (
+        r"value cannot be converted to type .* without overflow", "a number does not fit the dtype of the tensor.",
+        "numbers that it can hold", "ops.cast(x, 'int64'), or to a wider float",
+    ),
+    (
+        r"ZeroDivisionError", "a divisor is 0, or is in the dtype of the tensor.",
+        "a divisor that the dtype can hold", "ops.cast(x, 'int64'), or to a float",
+    ),
+    (
+        r"Integers to negative integer powers are not allowed\.", "an integer to a negative power is no integer.",
+        "floats", "ops.cast(x, 'float32')",
+    ),
+)  # fmt: skip
+"""Torch's words for what people do to it, and ours: the fact, what was expected, the repair."""
 _NO_DETERMINISM = " does not have a deterministic implementation"  # torch's words after the operation's name
 
 
@@ -270,6 +289,10 @@ class EngineError(AnabranchError, RuntimeError, ValueError):
         >>> isinstance(EngineError.of(IndexError("5"), "No such row."), IndexError)
         True
         """
+        for words, ours, expected, repair in _OF_TORCH:
+            if found := re.search(words, fact):
+                fact = fact[: found.start()] + ours
+                parts = {"expected": expected, "repair": repair} | parts
         fact, refused, _ = fact.partition(_NO_DETERMINISM)
         if refused:
             fact += " has no deterministic algorithm on this device."

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anabranch import Input, ops
-from anabranch._errors import AnabranchError
+from anabranch._errors import AnabranchError, EngineError
 
 X = np.zeros((2, 4, 6), "float32")
 
@@ -54,3 +54,42 @@ def test_mistake(name: str, golden: Callable[[str, str], None]) -> None:
     with pytest.raises(AnabranchError) as caught:
         MISTAKES[name]()
     golden(f"errors/ops_{name}", str(caught.value))
+
+
+SHORT, BYTES = np.array([1, 2, 3], "int32"), np.array([1, 2], "uint8")
+
+
+@pytest.mark.parametrize("name", ["max", "min", "amax", "amin", "argmax", "argmin", "ptp", "nanmax", "nanmin", "nanargmax"])
+def test_nothing_to_choose_from_is_said_in_our_words(name: str) -> None:
+    function = getattr(ops, name)
+    for empty, axis in ((np.zeros(0, "float32"), None), (np.zeros((3, 0), "float32"), 1)):
+        with pytest.raises(
+            EngineError, match=r"(?s)there is no element along an axis that it reduces\.\n  expected: one or more"
+        ):
+            function(empty, axis=axis)
+    assert function(np.zeros((3, 0), "float32"), axis=0).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ops.clip(SHORT, 0, 2**40), lambda: ops.clip(BYTES, 0, 300), lambda: ops.full_like(SHORT, 2**40),
+        lambda: ops.clip(np.ones(2, "float16"), 0, 1e6), lambda: ops.pad(SHORT, 1, constant_values=2**40),
+        lambda: ops.threshold(SHORT, 1, 2**40), lambda: ops.power(BYTES, 300),
+    ],
+)  # fmt: skip
+def test_a_number_that_torch_cannot_convert_is_named(call: Callable[[], object]) -> None:
+    with pytest.raises(EngineError, match=r"(?s)a number does not fit the dtype of the tensor\..*ops\.cast\(x"):
+        call()
+
+
+@pytest.mark.parametrize("name", ["mod", "floor_divide"])
+@pytest.mark.parametrize("divisor", [0, 2**40])
+def test_a_divisor_that_is_zero_is_named(name: str, divisor: int) -> None:
+    with pytest.raises(EngineError, match=r"(?s)a divisor is 0, or is in the dtype of the tensor\..*ops\.cast\(x"):
+        getattr(ops, name)(SHORT, divisor)
+
+
+def test_an_integer_to_a_negative_power_is_named() -> None:
+    with pytest.raises(EngineError, match=r"(?s)is no integer\.\n  expected: floats.*ops\.cast\(x, 'float32'\)"):
+        ops.power(SHORT, -1)

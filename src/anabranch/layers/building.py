@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from anabranch import _tree
-from anabranch._asked import has_shape, parameters_of
+from anabranch._asked import has_shape, name_of, parameters_of, shown, takes_any
+from anabranch._errors import ArgumentError, ArgumentTypeError
 from anabranch.diagnosis import refuse_wrong_inputs, wrong_value
 from anabranch.graph import Operation, Tensor as Symbol
 from anabranch.graph.shapes import NamedShapes
@@ -19,11 +21,42 @@ def built_after(build: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(build)
     def wrapper(self: Holding, *args: object, **kwargs: object) -> None:
-        build(self, *args, **kwargs)
+        with once(self):
+            build(self, *args, **kwargs)
         self.built = True
         self._built_with_ = built_with(build, args, kwargs)
 
     return wrapper
+
+
+@contextlib.contextmanager
+def once(layer: Holding) -> Iterator[None]:
+    """Build inside the block; raise where the layer has weights of an earlier build, unless this is a part of it."""
+    inner = "_building_" in vars(layer)
+    if not inner and layer.built and layer._weights_:
+        raise ArgumentError(
+            f"{layer._described_()} is built: it has weights.", got=", ".join(weight.name for weight in layer._weights_)[:200],
+            expected="one build", repair="a new layer has new ones",
+        )  # fmt: skip
+    vars(layer)["_building_"] = True
+    try:
+        yield
+    finally:
+        if not inner:
+            del vars(layer)["_building_"]
+
+
+def refuse_arguments(
+    build: Callable[..., object], layer: Holding, args: Sequence[object], kwargs: Mapping[str, object]
+) -> None:
+    """Raise where a ``build`` or a shape rule is given more arguments than it has, or others by name."""
+    names = parameters_of(build)[1:]
+    if (len(args) > len(names) or not kwargs.keys() <= set(names)) and not takes_any(build):
+        raise ArgumentTypeError(
+            f"{type(layer).__name__}.{name_of(build)} was given arguments that it does not take.",
+            expected=f"({', '.join(names)})",
+            got=", ".join([*map(shown, args), *(f"{name}={shown(value)}" for name, value in kwargs.items())]),
+        )  # fmt: skip
 
 
 def built_with(build: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -30,7 +30,7 @@ from anabranch.graph import Node, Shape, Weight, WeightOptions
 from anabranch.graph.shapes import check_shapes, per_axis
 from anabranch.graph.weight import Axes as WeightAxes
 from anabranch.layers.base import Layer
-from anabranch.layers.building import built_with, shapes_of_build
+from anabranch.layers.building import built_with, once, refuse_arguments, shapes_of_build
 from anabranch.layers.configuring import shortened
 from anabranch.layers.holding import WeightAttribute, to_constraint, to_regularizer
 
@@ -246,12 +246,18 @@ def _of_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: FieldLayer, input_shape: object = None, *args: object, **kwargs: object) -> object:
         given: tuple[object, ...] = () if several and input_shape is None else (input_shape, *args)
         try:
+            if args or kwargs:
+                refuse_arguments(written, self, () if input_shape is None and not args else given, kwargs)
             if several:
                 checked([shape for shape in (*given, *kwargs.values()) if shape is not None], self)
             elif type(input_shape) is not tuple and not (optional and input_shape is None):
                 checked(input_shape, self)
             try:
-                found = function(self, *given, **kwargs)
+                if builds:
+                    with once(self):
+                        found = function(self, *given, **kwargs)
+                else:
+                    found = function(self, *given, **kwargs)
             except AnabranchError:
                 raise
             except RAW as error:
