@@ -292,7 +292,7 @@ class EngineError(AnabranchError, RuntimeError, ValueError):
         for words, ours, expected, repair in _OF_TORCH:
             if found := re.search(words, fact):
                 fact = fact[: found.start()] + ours
-                parts = {"expected": expected, "repair": repair} | parts
+                parts = {"expected": expected, "repair": repair, **parts}
         fact, refused, _ = fact.partition(_NO_DETERMINISM)
         if refused:
             fact += " has no deterministic algorithm on this device."

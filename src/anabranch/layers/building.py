@@ -46,9 +46,7 @@ def once(layer: Holding) -> Iterator[None]:
             del vars(layer)["_building_"]
 
 
-def refuse_arguments(
-    build: Callable[..., object], layer: Holding, args: Sequence[object], kwargs: Mapping[str, object]
-) -> None:
+def refuse_arguments(build: object, layer: Holding, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
     """Raise where a ``build`` or a shape rule is given more arguments than it has, or others by name."""
     names = parameters_of(build)[1:]
     if (len(args) > len(names) or not kwargs.keys() <= set(names)) and not takes_any(build):
