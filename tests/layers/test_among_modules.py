@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -341,3 +343,16 @@ def test_a_parameter_cannot_be_taken_out_of_a_layer() -> None:
     with pytest.raises(ArgumentError, match=r"Only a tensor takes the place of a weight"):
         dense._parameters["weights"] = torch.ones(2, 4)
     assert dense(torch.ones(1, 4)).shape == (1, 2)
+
+
+def test_an_attribute_that_is_missing_loads_no_torch() -> None:
+    script = """
+import sys
+from anabranch import Input, Model, layers
+x = Input((4,))
+model = Model(x, layers.Dense(2)(x))
+assert not hasattr(model, "quantity") and not hasattr(model.layers[1], "quantity")
+assert "torch" not in sys.modules
+assert model.dense is model.layers[1]
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -336,7 +336,7 @@ def test_wrong_calls_are_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "way"),
     [
-        ("forward", r"module = model.to_torch\(\)"), ("register_forward_hook", "to_torch"), ("apply", "module.apply"),
+        ("forward", r"module = model.to_torch\(\)"), ("register_forward_hook", "to_torch"),
         ("sumary", "did you mean 'summary'"), ("frobnicate", "no attribute 'frobnicate'"),
     ],
 )  # fmt: skip
