@@ -223,8 +223,9 @@ def test_a_weight_is_assigned_to_or_stays(kind: type[layers.Dense]) -> None:
             layer.kernel = value  # type: ignore[assignment]
         assert layer.kernel is kernel
         assert not kernel.numpy().any()
-    layer.build((None, 3))  # makes weights anew
-    assert layer.kernel is not kernel
+    with pytest.raises(AnabranchError, match="is built: it has weights"):
+        layer.build((None, 3))
+    assert layer.kernel is kernel
 
 
 @pytest.mark.parametrize(
@@ -281,3 +282,74 @@ def test_a_call_that_is_set_later_takes_effect() -> None:
     assert model.predict(X, verbose=0).tolist() == (3 * X).tolist()
     del layer.call
     assert model(X).tolist() == (2 * X).tolist()
+
+
+FACTOR = 2.0
+
+
+def scaled(x: Any) -> Any:
+    return x * FACTOR
+
+
+class Factor:
+    value = 2.0
+
+
+def by_closure() -> tuple[Callable[[Any], Any], Callable[[float], None]]:
+    factor = 2.0
+
+    def change(value: float) -> None:
+        nonlocal factor
+        factor = value
+
+    return lambda x: x * factor, change
+
+
+def by_variable() -> tuple[Callable[[Any], Any], Callable[[float], None]]:
+    return scaled, lambda value: globals().update(FACTOR=value)
+
+
+def by_dict() -> tuple[Callable[[Any], Any], Callable[[float], None]]:
+    held = {"factor": 2.0}
+    return lambda x: x * held["factor"], lambda value: held.update(factor=value)
+
+
+def by_object() -> tuple[Callable[[Any], Any], Callable[[float], None]]:
+    held = Factor()
+    return lambda x: x * held.value, lambda value: setattr(held, "value", value)
+
+
+def by_helper() -> tuple[Callable[[Any], Any], Callable[[float], None]]:
+    return lambda x: scaled(x), by_variable()[1]
+
+
+@pytest.mark.parametrize("made", [by_closure, by_variable, by_dict, by_object, by_helper])
+@pytest.mark.parametrize("kind", ["Lambda", "Activation", "Dense", "Lambda in a nested model"])
+def test_what_functions_among_settings_read_is_followed(kind: str, made: Callable[[], Any]) -> None:
+    function, change = made()
+    change(2.0)
+    x = ab.Input((1,))
+    if kind == "Dense":
+        y = layers.Dense(1, activation=function, kernel_initializer="ones")(x)
+    elif kind == "Lambda in a nested model":
+        inner = ab.Input((1,))
+        y = ab.Model(inner, layers.Lambda(function)(inner))(x)
+    else:
+        y = getattr(layers, kind)(function)(x)
+    model = ab.Model(x, y)
+    for value in (2.0, 7.0, 3.0):
+        change(value)
+        assert model.predict(np.ones((2, 1)), verbose=0).tolist() == [[value], [value]]
+        assert model(np.ones((1, 1), "float32")).tolist() == [[value]]
+    change(2.0)
+
+
+def test_a_lambda_that_made_layers_keeps_them_and_warns() -> None:
+    held = {"factor": 2.0}
+    x = ab.Input((1,))
+    model = ab.Model(x, layers.Lambda(lambda t: layers.Dense(1, kernel_initializer="ones")(t) * held["factor"])(x))
+    assert model.predict(np.ones((1, 1)), verbose=0).tolist() == [[2.0]]
+    held["factor"] = 3.0
+    with pytest.warns(UserWarning, match=r"reads around it has changed, without effect"):
+        assert model.predict(np.ones((1, 1)), verbose=0).tolist() == [[2.0]]
+    assert len(model.weights) == 2

@@ -35,7 +35,10 @@ class Watched(NamedTuple):
 def watched(model: AnyModel, root: torch.nn.Module) -> list[Watched]:
     """Return the users' layers of a model whose ``call`` is traced, with what it reads; layers that run whole have none."""
     whole = {id(inner) for part in root.modules() if isinstance(part, Opaque) for inner in part.layer._inner_layers_()}
-    return [Watched(layer, attributes(layer)) for layer in users_layers(cast(Operation, model)) if id(layer) not in whole]
+    layers = dict.fromkeys(
+        [*users_layers(cast(Operation, model)), *(each for each in model._inner_layers_() if _settings(each))]
+    )
+    return [Watched(layer, attributes(layer)) for layer in layers if id(layer) not in whole]
 
 
 def users_layers(layer: Operation) -> list[Operation]:
@@ -85,7 +88,9 @@ def _state(value: object) -> object:
 def note_changes(layers: list[Watched]) -> None:
     """Let the model look again at the layers whose attributes have changed."""
     for layer, held in layers:
-        if attributes(layer) != held:
+        if (now := attributes(layer)) != held:
+            if now[_OF_SETTINGS] != held[_OF_SETTINGS] and answers(layer, "_describe_again_"):
+                layer._describe_again_()
             layer._note_change_()
 
 
@@ -109,7 +114,18 @@ def attributes(layer: Operation) -> dict[str, object]:
     call = kind.call
     found = {name: _seen(values[name]) for name in _read(kind, call) if name in values}
     held = {name: value for name, value in found.items() if name not in _stored(kind, call) or not _holds_objects(value)}
-    return held | _variables(_functions(kind, call)) | {"call": _Same(values.get("call", call))}
+    return held | _variables(_functions(kind, call)) | {"call": _Same(values.get("call", call)), _OF_SETTINGS: _settings(layer)}
+
+
+_OF_SETTINGS = "variables of functions among the settings"
+
+
+def _settings(layer: Operation) -> dict[str, object]:
+    """Return the numbers and strings that functions among a layer's settings look up around them, such as an activation."""
+    given = (
+        value for value in vars(layer).values() if isinstance(value, types.FunctionType) and not is_from(value, "anabranch")
+    )
+    return _variables(tuple(function for value in given for function in _reached(value)))
 
 
 def _variables(functions: tuple[types.FunctionType, ...]) -> dict[str, object]:
@@ -171,8 +187,17 @@ def _functions(kind: type, call: Callable[..., Any]) -> tuple[types.FunctionType
     """Return ``call`` and what it calls of its class and its module, without what is of the library's own classes."""
     users = [base for base in kind.__mro__ if not is_from(base, "anabranch")]
     members: dict[str, object] = {name: member for base in reversed(users) for name, member in vars(base).items()}
+    return _walked(members.get("call"), members)
+
+
+def _reached(function: types.FunctionType) -> tuple[types.FunctionType, ...]:
+    """Return a function and those of its module that it calls."""
+    return _walked(function, {})
+
+
+def _walked(first: object, members: dict[str, object]) -> tuple[types.FunctionType, ...]:
     found: list[types.FunctionType] = []
-    waiting = [members.get("call")]
+    waiting = [first]
     while waiting:
         member = waiting.pop()
         function = unwrapped(member.fget if isinstance(member, property) else member)

@@ -11,6 +11,7 @@ from anabranch import _tree, registry, runtime
 from anabranch._asked import has_shape, is_from, parameters_of, shown
 from anabranch._errors import AnabranchError, ArgumentTypeError
 from anabranch.graph import Graph, Shape, Spec, Tensor as Symbol, with_values
+from anabranch.graph.call_site import warn
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input
 from anabranch.layers.fields import Field, FieldLayer, field, state
@@ -136,6 +137,21 @@ class Lambda(FieldLayer):
         shapes = _tree.map_leaves(lambda x: x.shape, inputs)
         batch = _tree.leaves(inputs)[0].shape[0]
         return Spec(tuple(rule(shapes)) if callable(rule) else (batch, *rule), self.compute_dtype)
+
+    def _describe_again_(self) -> None:
+        """Let the graph hold what the function reads around it as it is now; what made layers keeps them, and warns."""
+        graph = self._graph or self._earlier
+        if graph is None:
+            return
+        if self.weights:
+            warn(
+                f"What the function of {self._error_label_()} reads around it has changed, without effect: the layers that "
+                "it made hold the former values. Make a new layer, or write one with a call of its own."
+            )
+            return
+        again = self._traced(_tree.fill(graph.input_structure, list(graph.inputs)))
+        same = again is not None and [t.spec for t in again.outputs] == [t.spec for t in graph.outputs]
+        self._graph, self._earlier = (again if same else None), None
 
     def _traced(self, inputs: _tree.Nest) -> Graph | None:
         """Return what the function does to symbolic tensors, None where it cannot run on them or gives something else."""
