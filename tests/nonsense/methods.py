@@ -144,6 +144,7 @@ def several() -> Any:
 def asked() -> Iterator[Target]:
     """Yield what is asked of a model's structure, and the parts of a custom step."""
     yield method("Model.view", small, lambda: {"path": os.devnull, "open": False, "compare": small(), "probe": None})
+    yield method("Model.apply", small, lambda: {"fn": lambda module: None})
     yield method("Model.diff", small, lambda: {"other": small()})
     yield method("Model.same_function", small, lambda: {"other": small()})
     yield method("Model.cost", small, lambda: {"batch": 2, "input_shape": None, "dtype": None, "optimizer": None})

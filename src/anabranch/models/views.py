@@ -120,6 +120,7 @@ class Views(Structure):
         """
         return exchange.to_torch(self, source)
 
+    @checked
     def apply(self, fn: Callable[[exchange.Module], None]) -> Self:
         """Call a function with each torch module of ``to_torch()``, to set values as torch's modules do; return the model.
 
