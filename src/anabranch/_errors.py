@@ -260,7 +260,7 @@ class MissingExtraError(AnabranchError, ImportError):
 _OF_TORCH = (
     (
         r"\w+\(\): Expected reduction dim .*", "there is no element along an axis that it reduces.",
-        "one or more", "initial= of ops.max and ops.min stands for none",
+        "one or more", "ops.max and ops.min take initial=, the result for none",
     ),
     (
         r"value cannot be converted to type .* without overflow", "a number does not fit the dtype of the tensor.",
