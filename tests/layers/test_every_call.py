@@ -11,6 +11,7 @@ from every_layer import CASES, Case
 from test_every_layer import flat, make
 
 import anabranch as ab
+from anabranch import layers
 from anabranch._errors import AnabranchError, ArgumentTypeError
 
 ROWS = [case for case in CASES if case.inputs]
@@ -101,3 +102,44 @@ def test_an_empty_batch_gives_an_empty_output_or_is_refused(case: Case) -> None:
             assert value.shape[0] == 0
             assert value.dim() == len(symbol.shape)
         assert all(np.isfinite(weight.numpy()).all() for weight in layer.weights)
+
+
+SHAPES = (4, 6)
+REFUSED = [
+    (layers.Dot(9), [SHAPES, SHAPES]), (layers.Dot(0), [SHAPES, SHAPES]), (layers.Dot(1), [(4, 1), SHAPES]),
+    (layers.GlobalAveragePooling2D(), [(2, 4, 4, 3, 2)]), (layers.GlobalMaxPooling1D(), [(2, 4, 4, 3)]),
+    (layers.MaxPooling2D(data_format="channels_first"), [(2, 4, 4)]), (layers.AdaptiveAveragePooling2D(2), [(2, 4, 4)]),
+    (layers.ZeroPadding2D(), [(2, 4, 4, 3, 2)]), (layers.UpSampling1D(), [(2, 4, 4, 3)]), (layers.Cropping1D(), [(2, 4, 4, 3)]),
+    (layers.SpatialDropout1D(0.5), [(2, 4, 4, 3)]), (layers.Dropout(0.5, noise_shape=(None, 1)), [(2, 4, 3)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layer", "shapes"), REFUSED, ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("training", [False, True])
+def test_what_the_shape_rule_refuses_is_refused_of_values_too(layer: Any, shapes: Any, training: bool) -> None:
+    symbols = [ab.Input(shape[1:]) for shape in shapes]
+    values = [np.ones(shape, "float32") for shape in shapes]
+    options = {} if isinstance(layer, layers.Dot) else {"training": training}
+    found = []
+    for given in (symbols, values):
+        with pytest.raises(AnabranchError) as caught:
+            layer(given if len(given) > 1 else given[0], **options)
+        found.append(caught.value)
+    assert type(found[0]) is type(found[1])
+    assert found[0].fact == found[1].fact or "None" in found[0].fact
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+def test_a_recurrent_layer_that_is_shared_refuses_other_features_when_it_is_called(kind: str) -> None:
+    layer = getattr(layers, kind)(4)
+    layer(ab.Input((5, 3)))
+    for wrong in (layer, layers.RNN([layer.cell])):
+        with pytest.raises(ValueError, match="another size than the kernel was made for"):
+            wrong(ab.Input((5, 2)))
+
+
+@pytest.mark.parametrize("size", [-3, 2.5, "a"])
+@pytest.mark.parametrize("layer", [layers.Dense(2), layers.LSTM(2), layers.Conv1D(2, 2), layers.BatchNormalization()])
+def test_a_size_is_an_integer_of_at_least_0(layer: Any, size: object) -> None:
+    with pytest.raises(AnabranchError, match=r"integers ≥ 0|must be a shape|2\.5 channels"):
+        type(layer).from_config(layer.get_config()).build((None, 5, size))

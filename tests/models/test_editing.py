@@ -480,3 +480,10 @@ def test_a_shared_parameter_of_torch_has_the_same_owner_in_a_clone() -> None:
     twin = clone_model(model)
     assert [weight.path for weight in twin.weights] == [weight.path for weight in model.weights]
     assert not model.diff(twin)
+
+
+@pytest.mark.parametrize("made", [None, "a", 3])
+def test_a_clone_function_returns_a_layer(made: object) -> None:
+    model = Sequential([Input((4,)), layers.Dense(1, name="head")])
+    with pytest.raises(ArgumentTypeError, match="clone_function must return a layer; of 'head'"):
+        clone_model(model, clone_function=lambda layer: made)

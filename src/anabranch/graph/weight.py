@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from anabranch import _process, _tree
-from anabranch._asked import first_line, is_boolean, is_from, is_number, shown
+from anabranch._asked import first_line, is_boolean, is_from, is_integer, is_number, shown
 from anabranch._errors import AnabranchError, ArgumentError, ArgumentTypeError, DtypeError, ShapeError
 from anabranch._frames import bound_methods, leave, unbounded
 from anabranch.graph.arrays import is_array, is_numpy
@@ -180,6 +180,11 @@ class Weight(Operators["EngineTensor"]):
         engine: WeightEngine,
         axes: Axes | None = None,
     ) -> None:
+        if not all(is_integer(size) and size >= 0 for size in shape):
+            raise ShapeError(
+                f"Weight {name!r} cannot have this shape, which follows from that of the input.",
+                expected="sizes that are integers ≥ 0", got=shown(shape),
+            )  # fmt: skip
         self.name = name
         self.shape = shape
         self.dtype = dtype

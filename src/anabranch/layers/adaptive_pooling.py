@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class AdaptivePooling(fields.FieldLayer):
     """The maximum or mean of equal parts of the spatial axes. Abstract."""
 
+    _rule_checks_values_ = True
+
     rank: ClassVar[int]
     mode: ClassVar[Literal["max", "mean"]]
     _takes_integers_ = False

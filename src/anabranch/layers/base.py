@@ -84,6 +84,8 @@ class Layer(Configured):
     _states_shapes_: ClassVar[bool] = False  # whether ``compute_output_shape`` is known to give shapes
     _build_shapes_: ClassVar[tuple[str, ...]] = ()  # names of the shapes that ``build`` takes, where these are several
     _rule_shapes_: ClassVar[tuple[str, ...]] = ()  # and those that ``compute_output_shape`` takes
+    _rule_checks_values_: ClassVar[bool] = False
+    """Whether its shape rule is asked before it runs on values, too: of what the rule refuses torch would compute something."""
     _complete_build_: ClassVar[Callable[..., Callable[..., None]]] = staticmethod(built_after)  # adds what each ``build`` does
 
     _first_shape_: Shape | None = None
@@ -371,6 +373,8 @@ class Layer(Configured):
             if not runtime.is_tracing():
                 if self.input_spec is not None:
                     refuse_wrong_call(self, args)
+                if self._rule_checks_values_:
+                    self._shape_after_(args, kwargs)
                 if not self.supports_masking and any(runtime.mask_of(leaf) is not None for leaf in _tree.leaves(args)):
                     mask_rule.warn_of_lost_mask(self, call_site())
                 runtime.synchronise_seed()

@@ -84,6 +84,8 @@ class EinsumDense(quantizable.Quantizable):
         ((None, 10, 4, 8), (32, 4, 8), (4, 8))
     """
 
+    _rule_checks_values_ = True
+
     _takes_integers_ = False
     _takes_one_tensor_ = True
 

@@ -311,6 +311,8 @@ class Dot(Joining):
         (None, 4, 5)
     """
 
+    _rule_checks_values_ = True
+
     _takes_integers_ = False
     least = most = 2
 

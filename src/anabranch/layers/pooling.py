@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class Pooling(fields.FieldLayer):
     """The maximum or mean of each window. Abstract: MaxPooling2D, AveragePooling2D, …"""
 
+    _rule_checks_values_ = True
+
     rank: ClassVar[int]
     mode: ClassVar[Literal["max", "mean"]]
     _takes_integers_ = False
@@ -124,6 +126,8 @@ class AveragePooling3D(Pooling):
 
 class GlobalPooling(fields.FieldLayer):
     """The maximum or mean over all positions. Abstract."""
+
+    _rule_checks_values_ = True
 
     rank: ClassVar[int]
     mode: ClassVar[Literal["max", "mean"]]

@@ -59,6 +59,8 @@ class Dropping(Seeded):
 class NoiseShaped(Dropping):
     """Drop elements, of which those along some axes may share their fate. Abstract."""
 
+    _rule_checks_values_ = True
+
     _field_order_ = ("rate",)
     noise_shape: fields.Field[Sequence[int | None] | None, tuple[int | None, ...] | None] = fields.field(
         default=None, convert=_noise_shape, plain=fields.listed,
@@ -111,6 +113,8 @@ class AlphaDropout(NoiseShaped):
 
 class SpatialDropout(Dropping):
     """Drop whole channels (Tompson et al. 2015). Abstract."""
+
+    _rule_checks_values_ = True
 
     rank: ClassVar[int]
     _others_by_position_ = {"name": fields.NAME_DOC, "dtype": "the float type; None: ``config.dtype_policy()``."}

@@ -24,6 +24,8 @@ PairsField: TypeAlias = "fields.Field[int | Sequence[int] | Sequence[Sequence[in
 class Spatial(Keeping):
     """A layer that changes the lengths of ``rank`` spatial axes. Abstract: padding, cropping, scaling up."""
 
+    _rule_checks_values_ = True
+
     rank: ClassVar[int]
 
     def layout(self) -> fields.DataFormat:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from anabranch import _tree
+from anabranch._asked import shown
 from anabranch._errors import ArgumentTypeError
 from anabranch.graph import Graph, Home, Node, Operation, Tensor, Weight, describe, outputs_of, subgraph
 from anabranch.graph.draft import Built, Change, Draft, Ref, Replaced, Step
@@ -149,6 +150,11 @@ class _Builder:
             return old
         elif cloned:
             twin = self.making.clone(old)  # type: ignore[misc]  # there is one
+            if not isinstance(twin, Layer):
+                raise ArgumentTypeError(
+                    f"clone_function must return a layer; of {old.name!r} it returned none.", expected="the layer's clone",
+                    got=shown(twin), repair="return layer.__class__.from_config(layer.get_config())",
+                )  # fmt: skip
         elif isinstance(old, InputLayer) or (isinstance(old, Layer) and self.weights == "fresh"):
             twin = again(old, self.memo)
         elif isinstance(old, Layer) and self.weights == "copied":

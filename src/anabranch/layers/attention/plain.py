@@ -25,6 +25,8 @@ Masks: TypeAlias = "Sequence[Tensor | None]"
 class Weighing(Drawing):
     """Means of values by a softmax over their keys, for each query. Abstract."""
 
+    _rule_checks_values_ = True
+
     _takes_integers_ = False
     supports_masking = True
 

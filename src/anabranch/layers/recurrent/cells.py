@@ -138,6 +138,7 @@ class Cell(Settings, Running):
                 got="no states", repair="layers.RNN(cell)(sequences) begins with zeros and takes all steps",
             )  # fmt: skip
         batch = inputs.shape[0]
+        self.check_input(inputs.shape)
         specs = self.state_specs(batch, self.compute_dtype)
         return self.output_spec(batch, self.compute_dtype), specs if _tree.is_nest(states) else specs[0]
 

@@ -132,6 +132,7 @@ class RNN(fields.FieldLayer):
     def _of_a_step(self, shape: Shape) -> tuple[Spec, _tree.Nest]:
         """Return the specs of the output of a step, and of the states."""
         batch, dtype = shape[0], self.compute_dtype
+        self.runner.check_input(shape)
         return self.runner.output_spec(batch, dtype), self.runner.state_specs(batch, dtype)
 
     def compute_mask(self, inputs: _tree.Nest, previous_mask: _tree.Nest) -> _tree.Nest:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from anabranch import _tree, config, runtime
 from anabranch._asked import is_integer, method, parameters_of, shown
 from anabranch._errors import ArgumentTypeError
-from anabranch.graph import Spec, map_specs
+from anabranch.graph import Shape, Spec, map_specs
 from anabranch.layers import fields
 from anabranch.layers.base import Layer
 from anabranch.ops import _kernels as kernels
@@ -46,6 +46,9 @@ class Running(fields.FieldLayer):
         """Return shape and dtype of each state."""
         raise NotImplementedError(f"{type(self).__name__} must write state_specs(batch, dtype)")
 
+    def check_input(self, shape: Shape) -> None:
+        """Raise where the input of a step has other features than the weights were made for; here there are none."""
+
     def output_spec(self, batch: int | None, dtype: str) -> Spec:
         """Return shape and dtype of an output; here, of the first state."""
         found: Spec = self.state_specs(batch, dtype)[0]
@@ -82,6 +85,9 @@ class OfOthers(NamedTuple):
         """Return shape and dtype of each state."""
         sizes = self.cell.state_size
         return _tree.map_leaves(lambda size: Spec((batch, size), dtype), [sizes] if is_integer(sizes) else list(sizes))
+
+    def check_input(self, shape: Shape) -> None:
+        """Accept any input: the cell itself knows what it takes."""
 
     def output_spec(self, batch: int | None, dtype: str) -> Spec:
         """Return shape and dtype of an output: of ``output_size``, else of the first state."""

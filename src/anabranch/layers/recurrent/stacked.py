@@ -59,6 +59,10 @@ class StackedRNNCells(Running):
         specs = [runner_of(cell).state_specs(batch, dtype) for cell in self.cells]
         return specs[0] if len(specs) == 1 else specs
 
+    def check_input(self, shape: Shape) -> None:
+        """Raise where the input of a step has other features than the first cell was made for."""
+        runner_of(self.cells[0]).check_input(shape)
+
     def output_spec(self, batch: int | None, dtype: str) -> Spec:
         """Return shape and dtype of the last cell's output."""
         return runner_of(self.cells[-1]).output_spec(batch, dtype)
@@ -80,6 +84,7 @@ class StackedRNNCells(Running):
     def compute_output_spec(self, inputs: Tensor, states: _tree.Nest, training: bool | None = None) -> _tree.Nest:
         """Return the specs of the output and of the states."""
         batch, dtype = inputs.shape[0], self.compute_dtype
+        self.check_input(inputs.shape)
         return self.output_spec(batch, dtype), self.state_specs(batch, dtype)
 
     def call(self, inputs: Tensor, states: _tree.Nest, training: bool = False) -> tuple[Tensor, _tree.Nest]:
