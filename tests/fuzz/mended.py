@@ -27,6 +27,7 @@ _attention, _affine, _clahe, _one_hot, _pad = (
     nn.dot_product_attention, image.affine_transform, Clahe._clahe, nn.one_hot, numpy.pad,
 )  # fmt: skip
 _heads, _perspective, _scale = MultiHeadAttention.call, image.perspective_transform, image.scale_and_translate
+_along = numpy.take_along_axis
 _equalize, _stretch = Equalization.transform_images, AutoContrast.transform_images
 HALF = (torch.float16, torch.bfloat16)
 
@@ -96,6 +97,14 @@ def scale(images: Any, output_shape: Any, scale: Any, translation: Any, *given: 
 
 def _wide(x: torch.Tensor) -> torch.Tensor:
     return x.float() if x.dtype in HALF else x
+
+
+def along(x: Any, indices: Any, axis: int | None = None) -> torch.Tensor:
+    """Count negative indices from the end of all elements where no axis is given; Keras from the size of the first axis."""
+    if axis is None:
+        x, indices = (backend.convert_to_tensor(each).reshape(-1) for each in (x, indices))
+    found: torch.Tensor = _along(x, indices, 0 if axis is None else axis)
+    return found
 
 
 def clahe(layer: Any, images: Any) -> Any:
@@ -184,6 +193,9 @@ MENDS = (
         "x = draw(0, 'float32', (3, 90))",
         "given = draw(1, 'bfloat16', (1,), 0.6, 1.5), draw(0, 'bfloat16', (1,))",
         "y = keras.ops.image.scale_and_translate(x, (3, 80), *given, (1,), 'cubic')",
+    )),
+    Mend(numpy, "take_along_axis", along, (
+        "y = keras.ops.take_along_axis(draw(0, 'int64', (3, 4, 5)), np.array([-1, -2]))",
     )),
     Mend(MultiHeadAttention, "call", heads, (
         "i = keras.Input((4,), dtype='int32')",
