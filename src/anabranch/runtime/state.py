@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -262,21 +263,58 @@ def take_losses(layer: Reporting, losses: list[torch.Tensor]) -> None:
 
 @contextlib.contextmanager
 def stored(operations: Iterable[Operation]) -> Iterator[None]:
-    """Give layers back what their attributes held before the block, where these hold traced values or fake ones after it."""
+    """Give layers back what their attributes held before the block, where these hold traced values or fake ones after it.
+
+    What they count, in numbers, and in nests and sets of them, is given back too, unless their calls made objects, such as
+    layers, of which a count may say that they are made.
+    """
     before = [
-        (vars(layer), vars(layer).copy())
+        (vars(layer), vars(layer).copy(), _counts(vars(layer)))
         for operation in operations if not operation._is_function_
         for layer in operation._inner_layers_() if not is_from(type(layer), "anabranch")
     ]  # fmt: skip
     try:
         yield
     finally:
-        for now, then in before:
+        for now, then, counts in before:
             for name in [name for name, value in now.items() if value is not then.get(name) and _is_traced(value)]:
                 if name in then:
                     now[name] = then[name]
                 else:
                     del now[name]
+            if all(name in then or name.startswith("_") or type(value) in _PLAIN for name, value in now.items()):
+                _give_back(now, counts)
+
+
+_PLAIN = (int, float, str, bool, type(None))
+
+
+def _counts(held: Mapping[str, object]) -> dict[str, object]:
+    """Return the numbers among attributes, and copies of the lists, dicts and sets of plain values."""
+    numbers = {
+        name: value for name, value in held.items()
+        if type(value) in (int, float) or (isinstance(value, tuple) and _is_plain(value))
+    }  # fmt: skip
+    nests = {name: value for name, value in held.items() if type(value) in (list, dict, set) and _is_plain(value)}
+    return numbers | {name: copy.copy(value) for name, value in nests.items()}
+
+
+def _is_plain(value: Any) -> bool:
+    return all(type(each) in _PLAIN for each in (value.values() if type(value) is dict else value))
+
+
+def _give_back(held: dict[str, Any], counts: Mapping[str, Any]) -> None:
+    for name, value in counts.items():
+        now: Any = held.get(name)
+        if type(now) is not type(value) or now == value:
+            continue
+        if isinstance(value, list):
+            now[:] = value
+        elif isinstance(value, (dict, set)):
+            now.clear()
+            now.update(value)
+        else:
+            held[name] = value
 
 
 def _is_traced(value: object) -> bool:
