@@ -189,6 +189,22 @@ def test_torch_compile_follows_nests_of_inputs_and_outputs() -> None:
         torch.testing.assert_close(found, wanted)
 
 
+def test_both_modes_of_a_model_are_parts_of_one_graph() -> None:
+    model = nested()
+
+    def run(x: torch.Tensor) -> Any:
+        return model(x, training=False), model(x, training=True)
+
+    torch._dynamo.reset()
+    fast = torch.compile(run, backend="eager", fullgraph=True)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for _ in range(2):
+            found, _ = fast(X)
+            moved = run(X)[0]
+            assert found.shape == moved.shape == (6, 3)
+            assert not equal(found, moved), "batch normalization has moved its statistics in between"
+
+
 @pytest.mark.parametrize("made", [Layers, lambda: Net(own()), lambda: Net(branching())])
 def test_torch_compile_leaves_other_layers_to_python(made: Callable[[], nn.Module]) -> None:
     module = made().eval()

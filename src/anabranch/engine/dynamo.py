@@ -18,7 +18,8 @@ from anabranch.runtime.masks import shows_mask
 class Compiled(AnyModel, Protocol):
     """A model."""
 
-    _codes_: tuple[Code | None, Code | None]  # for calls that do not say training=True, and that do
+    _code_: Code | None
+    _training_code_: Code | None  # for calls that say training=True
 
     def _bind_inputs_(self, value: _tree.Nest) -> list[Any]:
         """Return the leaves of a nest in the order of the inputs."""
@@ -68,11 +69,13 @@ def _prepare(model: Compiled, nest: _tree.Nest, given: bool | None, state: objec
     """Have the model hold the code for a call; the same as long as the state is the same, as compiled code checks."""
     training = bool(runtime.mode_of(cast("Operation", model), given))  # as every model is one
     state = (model._graph_, nest, training, state)
-    codes = list(model._codes_)
-    known = codes[given is True]
-    if known is None or known.state != state:
-        codes[given is True] = Code(model, nest, training, state)
-    model._codes_ = codes[0], codes[1]
+    known = model._training_code_ if given is True else model._code_
+    if known is not None and known.state == state:
+        return
+    if given is True:
+        model._training_code_ = Code(model, nest, training, state)
+    else:
+        model._code_ = Code(model, nest, training, state)
 
 
 def call(model: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
@@ -83,7 +86,7 @@ def call(model: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tre
     leaves: list[Any] = []
     nest = _numbered(args[0], leaves)
     _prepare(model, nest, training, [(each.trainable, each.training, each._revision_) for each in model._inner_layers_()])
-    code = model._codes_[training is True]
+    code = model._training_code_ if training is True else model._code_
     if code is None or code.module is None:
         return outside_of_dynamo(model, args, kwargs)
     given = []

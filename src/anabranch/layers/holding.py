@@ -106,7 +106,7 @@ class Holding(Operation):
         "_arguments_", "_explicit_name_", "_made_at_", "_calls_", "built", "_built_for_", "_built_with_", "dtype",
         "_first_shape_", "_activity_regularizer_", "_autocast_", "_home_", "_named_", "_third_party_", "_trainable",
         "_weights_", "_held_losses_", "_low_precision_", "_remat_scope_", "_revision_", "_quantized_as_", "_plain_",
-        "_made_in_call_", "_building_",
+        "_made_in_call_", "_building_", "_code_", "_training_code_",
     ))  # fmt: skip
 
     # What most layers have in common is stored here, not in each of them: there may be 100,000.

@@ -63,11 +63,12 @@ class Model(Views, Stored):
     _first_call_: ClassVar[int] = 1  # of the calls that ``output_layers`` of a config names: as Keras counts
 
     # here, so that a subclass which sets attributes before super().__init__() finds them
-    _own_state_ = Layer._own_state_ | {"_own_graph_", "_compiled_", "_own_host_part_", "_host_part_of_", "_codes_"}
+    _own_state_ = Layer._own_state_ | {"_own_graph_", "_compiled_", "_own_host_part_", "_host_part_of_"}
     _implicit_: Graph | None = None  # of one node, the model, where it writes its own ``call``
     _own_host_part_: HostPart | None = None
     _host_part_of_: Graph | None = None  # whose part that is
-    _codes_: tuple[Code | None, Code | None] = (None, None)  # what torch.compile was given
+    _code_: Code | None = None  # what torch.compile was given
+    _training_code_: Code | None = None
     _seen_: _tree.Nest = None  # what such a model was first called on: shapes and dtypes
 
     def __init__(
@@ -339,7 +340,8 @@ class Model(Views, Stored):
             pickling.set_optimizer_state(twin, pickling.optimizer_state(self))
             return twin
         # these name this model, so they are not the twin's
-        own: dict[str, Any] = {key: vars(self).pop(key) for key in ("_implicit_", "_cached_", "_codes_") if key in vars(self)}
+        names = [key for key in ("_implicit_", "_cached_", "_code_", "_training_code_") if key in vars(self)]
+        own: dict[str, Any] = {key: vars(self).pop(key) for key in names}
         try:
             return super().__deepcopy__(memo)
         finally:

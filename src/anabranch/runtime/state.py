@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -295,24 +295,27 @@ def _counts(held: Mapping[str, object]) -> dict[str, object]:
         name: value for name, value in held.items()
         if type(value) in (int, float) or (isinstance(value, tuple) and _is_plain(value))
     }  # fmt: skip
-    nests = {name: value for name, value in held.items() if type(value) in (list, dict, set) and _is_plain(value)}
+    nests = {name: value for name, value in held.items() if isinstance(value, (list, dict, set)) and _is_plain(value)}
     return numbers | {name: copy.copy(value) for name, value in nests.items()}
 
 
-def _is_plain(value: Any) -> bool:
-    return all(type(each) in _PLAIN for each in (value.values() if type(value) is dict else value))
+def _is_plain(value: Collection[object]) -> bool:
+    return all(type(each) in _PLAIN for each in (value.values() if isinstance(value, dict) else value))
 
 
-def _give_back(held: dict[str, Any], counts: Mapping[str, Any]) -> None:
+def _give_back(held: dict[str, object], counts: Mapping[str, object]) -> None:
     for name, value in counts.items():
-        now: Any = held.get(name)
+        now = held.get(name)
         if type(now) is not type(value) or now == value:
             continue
-        if isinstance(value, list):
+        if isinstance(now, list) and isinstance(value, list):
             now[:] = value
-        elif isinstance(value, (dict, set)):
+        elif isinstance(now, dict) and isinstance(value, dict):
             now.clear()
             now.update(value)
+        elif isinstance(now, set) and isinstance(value, set):
+            now &= set()
+            now |= value
         else:
             held[name] = value
 
