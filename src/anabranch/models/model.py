@@ -67,7 +67,7 @@ class Model(Views, Stored):
     _implicit_: Graph | None = None  # of one node, the model, where it writes its own ``call``
     _own_host_part_: HostPart | None = None
     _host_part_of_: Graph | None = None  # whose part that is
-    _code_: Code | None = None  # what torch.compile was given
+    _code_: Code | None = None  # what torch.compile was given, and for calls that say training=True
     _training_code_: Code | None = None
     _seen_: _tree.Nest = None  # what such a model was first called on: shapes and dtypes
 
@@ -339,8 +339,7 @@ class Model(Views, Stored):
             twin: Model = memo.setdefault(id(self), editing.edited(self, self._need_graph_(), (), "copied", None))
             pickling.set_optimizer_state(twin, pickling.optimizer_state(self))
             return twin
-        # these name this model, so they are not the twin's
-        names = [key for key in ("_implicit_", "_cached_", "_code_", "_training_code_") if key in vars(self)]
+        names = [key for key in ("_implicit_", "_cached_", "_code_", "_training_code_") if key in vars(self)]  # not the twin's
         own: dict[str, Any] = {key: vars(self).pop(key) for key in names}
         try:
             return super().__deepcopy__(memo)
@@ -457,9 +456,9 @@ class Model(Views, Stored):
 
     def _compute_(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
         if is_compiling():
-            from anabranch.engine.dynamo import call  # the module itself: torch.compile follows no package that loads late
+            from anabranch.engine import dynamo  # torch.compile follows no package that loads late
 
-            return call(self, args, kwargs)
+            return dynamo.call(self, args, kwargs)
         graph = self._graph_
         if graph is not None:
             args, kwargs = self._call_arguments_(args, kwargs)
