@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from anabranch import Input, Model, layers
-from anabranch.engine.constants import Memory
+from anabranch.engine.constants import Constants, Memory
 
 pytestmark = pytest.mark.on_cpu
 
@@ -101,3 +103,47 @@ def test_weights_are_compared_once_a_prediction(monkeypatch: pytest.MonkeyPatch)
     assert looks == 2, "the first prediction of one sample has a program of its own"
     model.predict(x[:1], verbose=0)
     assert looks == 3
+
+
+def test_a_thread_waits_for_what_another_prepares() -> None:
+    started, released = threading.Event(), threading.Event()
+
+    class Doubled(torch.nn.Module):
+        def forward(self) -> list[torch.Tensor]:
+            started.set()
+            released.wait(60)
+            return [weight * 2]
+
+    weight = torch.ones(2)
+    constants, found = Constants(Doubled(), [weight]), []
+    threads = [threading.Thread(target=lambda: found.append(constants.values())) for _ in range(2)]
+    threads[0].start()
+    started.wait(60)
+    threads[1].start()
+    threads[1].join(0.2)  # in which it would take what is not there yet
+    released.set()
+    for thread in threads:
+        thread.join(60)
+    assert [values[0].tolist() for values in found] == [[2.0, 2.0]] * 2
+
+
+def test_several_threads_may_ask_for_the_first_prediction() -> None:
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    for _ in range(5):
+        inputs = Input((4,))
+        hidden = layers.BatchNormalization()(layers.Dense(8)(inputs))
+        model = Model(inputs, layers.Dense(1)(hidden))
+        ready, found = threading.Barrier(6), []
+
+        def predict(model: Any = model, ready: Any = ready, found: Any = found) -> None:
+            ready.wait(60)
+            found.append(model.predict(x, verbose=0))
+
+        threads = [threading.Thread(target=predict) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert len(found) == 6
+        for each in found:
+            np.testing.assert_allclose(each, model.predict(x, verbose=0), atol=1e-6)

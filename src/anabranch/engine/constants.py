@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,7 @@ class Constants:
         self._prepare = prepare
         self._weights = Observed(weights)
         self._values: Sequence[Any] = ()
+        self._lock = threading.RLock()  # else a thread would take what another is about to renew
 
     def invalidate(self) -> None:
         """Compare the weights' values before the next batch."""
@@ -53,13 +55,14 @@ class Constants:
 
     def values(self) -> Sequence[Any]:
         """Return what was prepared."""
-        if self._weights.have_changed():
-            try:
-                self._renew(stay=not self._weights.moved)
-            except BaseException:
-                self._weights = Observed(self._weights.tensors)  # or what failed would be taken for done
-                raise
-        return self._values
+        with self._lock:
+            if self._weights.have_changed():
+                try:
+                    self._renew(stay=not self._weights.moved)
+                except BaseException:
+                    self._weights = Observed(self._weights.tensors)  # or what failed would be taken for done
+                    raise
+            return self._values
 
     def refresh(self) -> int:
         """Bring all up to date where it is, as captured work reads it there; return how often it had to move all the same."""

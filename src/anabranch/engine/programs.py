@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 import weakref
 from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
@@ -143,9 +144,14 @@ class Program:
         if self.replayed:
             settings = settings._replace(replayed=True)
         shapes = self._batch_shapes if isinstance(settings.remat, int) else ()
-        if (settings, shapes) not in self.variants:
-            self.variants[settings, shapes] = Variant(self.lowered, settings, jit=self._jit, batch_shapes=shapes)
-        return self.variants[settings, shapes]
+        known = self.variants.get((settings, shapes))
+        if known is None:
+            with _making:
+                known = self.variants.get((settings, shapes))
+                if known is None:
+                    known = Variant(self.lowered, settings, jit=self._jit, batch_shapes=shapes)
+                    self.variants[settings, shapes] = known
+        return known
 
     def invalidate(self) -> None:
         """Check before the next batch whether weights have changed, or the seed."""
@@ -155,7 +161,7 @@ class Program:
                 value for each in (self, *self._others.values()) for part in each.lowered.root.modules()
                 for value in vars(part).values() if isinstance(value, torch.Generator)
             )  # fmt: skip
-        for variant in self.variants.values():
+        for variant in list(self.variants.values()):
             variant.invalidate()
 
     def refresh_constants(self) -> list[int]:
@@ -216,6 +222,8 @@ class Cached:
         self.watched: list[Watched] = []  # users' layers with attributes that the programs hold as constants
 
 
+_making = threading.RLock()
+"""Held while a program is made or its weights are placed: several threads may ask a model for its first prediction."""
 _cache: weakref.WeakKeyDictionary[AnyModel, Cached] = weakref.WeakKeyDictionary()
 _placed_last: weakref.ref[Cached] | None = None
 
@@ -225,6 +233,11 @@ def program(model: AnyModel, training: bool, jit: Report | None = None, remat: R
 
     ``jit``: compiled; takes the lines that report it. ``remat``: see :class:`Program`.
     """
+    with _making:
+        return _program(model, training, jit, remat)
+
+
+def _program(model: AnyModel, training: bool, jit: Report | None, remat: Remat) -> Program:
     global _placed_last
     runtime.synchronise_seed()
     graph, cached = model._need_running_graph_(), _cached_for(model)
