@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -135,7 +134,7 @@ def test_several_threads_may_ask_for_the_first_prediction() -> None:
         model = Model(inputs, layers.Dense(1)(hidden))
         ready, found = threading.Barrier(6), []
 
-        def predict(model: Any = model, ready: Any = ready, found: Any = found) -> None:
+        def predict(model: Model = model, ready: threading.Barrier = ready, found: list[object] = found) -> None:
             ready.wait(60)
             found.append(model.predict(x, verbose=0))
 

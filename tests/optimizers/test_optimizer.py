@@ -277,3 +277,17 @@ def test_learning_rate_and_iterations_serve_as_keras_s_variables():
     assert optimizer.iterations.value.equal(torch.tensor(3))
     assert optimizer.learning_rate.numpy().dtype == "float32"
     assert optimizer.iterations.numpy().dtype == "int64"
+
+
+def test_an_optimizer_that_goes_to_another_model_says_what_it_forgets() -> None:
+    import anabranch as ab
+
+    optimizer, models = ab.optimizers.Adam(0.1), []
+    for _ in range(2):
+        models.append(ab.Sequential([ab.Input((4,)), ab.layers.Dense(1)]))
+        models[-1].compile(optimizer, "mse")
+    x, y = np.ones((8, 4)), np.ones((8, 1))
+    models[0].fit(x, y, verbose=0)
+    with pytest.warns(UserWarning, match="an optimizer of its own"):
+        models[1].fit(x, y, verbose=0)
+    models[1].fit(x, y, verbose=0)

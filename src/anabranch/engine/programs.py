@@ -233,34 +233,30 @@ def program(model: AnyModel, training: bool, jit: Report | None = None, remat: R
 
     ``jit``: compiled; takes the lines that report it. ``remat``: see :class:`Program`.
     """
-    with _making:
-        return _program(model, training, jit, remat)
-
-
-def _program(model: AnyModel, training: bool, jit: Report | None, remat: Remat) -> Program:
     global _placed_last
-    runtime.synchronise_seed()
-    graph, cached = model._need_running_graph_(), _cached_for(model)
-    if cached.watched:
-        note_changes(cached.watched)
-    if cached.changes != _process.changes() or cached.state[0] is not graph:
-        state = (graph, str(runtime.device()), tuple((layer.trainable, layer._revision_) for layer in model._inner_layers_()),
-                 tuple(weight.trainable for weight in model.weights))  # fmt: skip
-        cached.state = cached.state if cached.state == state else state
-        cached.changes = _process.changes()
-        runtime.settle_tf32()
-    last = _placed_last and _placed_last()
-    if last is not cached or cached.placed is not cached.state:  # another model may train the same weights, or freeze them
-        place_weights(model)
-        cached.placed, _placed_last = cached.state, weakref.ref(cached)
-    streams = training and jit is None and runtime.has_streams()  # torch.compile knows the process's generators alone
-    which = training, jit is not None, remat, streams
-    known = cached.programs.get(which)
-    if known is None or known[0] is not cached.state:
-        known = cached.programs[which] = cached.state, Program(graph, training, jit=jit, remat=remat, streams=streams)
-        cached.watched = watched(model, known[1].lowered.root)
-    known[1].invalidate()
-    return known[1]
+    with _making:
+        runtime.synchronise_seed()
+        graph, cached = model._need_running_graph_(), _cached_for(model)
+        if cached.watched:
+            note_changes(cached.watched)
+        if cached.changes != _process.changes() or cached.state[0] is not graph:
+            state = (graph, str(runtime.device()), tuple((layer.trainable, layer._revision_) for layer in model._inner_layers_()),
+                     tuple(weight.trainable for weight in model.weights))  # fmt: skip
+            cached.state = cached.state if cached.state == state else state
+            cached.changes = _process.changes()
+            runtime.settle_tf32()
+        last = _placed_last and _placed_last()
+        if last is not cached or cached.placed is not cached.state:  # another model may train the same weights, or freeze them
+            place_weights(model)
+            cached.placed, _placed_last = cached.state, weakref.ref(cached)
+        streams = training and jit is None and runtime.has_streams()  # torch.compile knows the process's generators alone
+        which = training, jit is not None, remat, streams
+        known = cached.programs.get(which)
+        if known is None or known[0] is not cached.state:
+            known = cached.programs[which] = cached.state, Program(graph, training, jit=jit, remat=remat, streams=streams)
+            cached.watched = watched(model, known[1].lowered.root)
+        known[1].invalidate()
+        return known[1]
 
 
 def watched_layers(model: AnyModel) -> list[Watched]:

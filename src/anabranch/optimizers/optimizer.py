@@ -17,6 +17,7 @@ from anabranch._asked import described, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, NotReadyError, ShapeError
 from anabranch._fields import Field
 from anabranch.graph import Weight
+from anabranch.graph.call_site import warn
 from anabranch.optimizers.arithmetic import Arithmetic
 from anabranch.optimizers.numbers import StepNumbers
 from anabranch.optimizers.one_by_one import OneByOne
@@ -139,6 +140,11 @@ class Optimizer(Arithmetic, OneByOne, Variables, Settings):
         if same and (engine is None or fits(engine)):
             return
         known = dict(engine.state) if engine else {}
+        if known and parameters and not any(parameter in known for parameter in parameters):
+            warn(
+                f"This {type(self).__name__} has updated other weights until now; what it knew of them (momentum and the "
+                "like) is dropped, and its count of updates goes on. Give each model an optimizer of its own."
+            )
         self._parts_ = None
         self._engine_ = self._engine_for_(parameters) if parameters else None
         if self._engine_:
