@@ -240,8 +240,8 @@ def program(model: AnyModel, training: bool, jit: Report | None = None, remat: R
         if cached.watched:
             note_changes(cached.watched)
         if cached.changes != _process.changes() or cached.state[0] is not graph:
-            state = (graph, str(runtime.device()), tuple((layer.trainable, layer._revision_) for layer in model._inner_layers_()),
-                     tuple(weight.trainable for weight in model.weights))  # fmt: skip
+            layers = tuple((layer.trainable, layer._revision_) for layer in model._inner_layers_())
+            state = (graph, str(runtime.device()), layers, tuple(weight.trainable for weight in model.weights))
             cached.state = cached.state if cached.state == state else state
             cached.changes = _process.changes()
             runtime.settle_tf32()
