@@ -44,7 +44,11 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
             raise ArgumentTypeError(f"{argument} of register_keras_serializable must be a string.", got=shown(given))
 
     def registered(thing: C) -> C:
-        full = f"{package}>{name or thing.__name__}"  # type: ignore[attr-defined]  # a class or function has one
+        if not (callable(thing) and name_of(thing)):
+            raise ArgumentTypeError(
+                "Only classes and functions are registered.", got=shown(thing), repair="its class, or a def around it"
+            )
+        full = f"{package}>{name or name_of(thing)}"
         if isinstance(thing, type) and method(thing, "get_config") is None:
             raise ArgumentTypeError(
                 f"{thing.__name__} cannot be registered: it has no get_config.",

@@ -136,6 +136,24 @@ def test_a_recurrent_layer_that_is_shared_refuses_other_features_when_it_is_call
     for wrong in (layer, layers.RNN([layer.cell])):
         with pytest.raises(ValueError, match="another size than the kernel was made for"):
             wrong(ab.Input((5, 2)))
+    with pytest.raises(ValueError, match="Expected a 3-D input"):
+        layer(ab.Input((3,)))
+
+
+def test_attention_is_described_as_it_runs() -> None:
+    query, value = ab.Input(batch_shape=(1, 4, 5)), ab.Input(batch_shape=(2, 6, 5))
+    for layer in (layers.Attention(), layers.AdditiveAttention()):
+        values = [np.ones(x.shape, "float32") for x in (query, value)]
+        assert layer([query, value]).shape == tuple(layer(values).shape) == (2, 4, 5)
+        for masks in ([(1, 4), None], [(1, 1), None], [None, (1, 6)], [(1, 4), (2, 1)]):
+            symbols = [None if shape is None else ab.Input(batch_shape=shape, dtype="bool") for shape in masks]
+            real = [None if shape is None else np.ones(shape, bool) for shape in masks]
+            assert layer([query, value], mask=symbols).shape == tuple(layer(values, mask=real).shape)
+        for masks in ([(1, 3), None], [None, (2, 5)]):
+            with pytest.raises(ValueError, match="has one value for each"):
+                layer([query, value], mask=[shape and ab.Input(batch_shape=shape, dtype="bool") for shape in masks])
+        with pytest.raises(ValueError, match="cannot be combined"):
+            layer([ab.Input(batch_shape=(3, 4, 5)), value])
 
 
 @pytest.mark.parametrize("size", [-3, 2.5, "a"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -389,6 +390,8 @@ def test_functions_of_selectors_metrics_and_callbacks_take_what_they_are_called_
     lambda: ab.utils.serialize_keras_object(in_itself()), lambda: ab.utils.deserialize_keras_object(in_itself()),
     lambda: made(ab).compile(metrics=in_itself()), lambda: made(ab).tap(in_itself()),
     lambda: ab.utils.prefetch(np.array(1.0)), lambda: ab.utils.pad_sequences([None]),
+    lambda: ab.utils.pad_sequences([[1, [2]]]), lambda: ab.saving.register_keras_serializable()(3),
+    lambda: ab.saving.register_keras_serializable(name="part")(functools.partial(print)),
     lambda: ab.utils.pad_sequences([[1]], dtype=layers.Dense), lambda: ab.utils.split_dataset(np.float32(1)),
     lambda: made(ab).compute_output_shape([[1], [2, 3]]),
     lambda: made(ab).save_weights("."), lambda: made(ab).load_weights("."),

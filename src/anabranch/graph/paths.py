@@ -51,8 +51,12 @@ def parse(path: str) -> Address:
     Address(parts=(('backbone', 1), ('split', None)), output=2)
     """
     if not isinstance(path, str):
+        position = isinstance(path, int)  # as torch's tools ask that go over a module
         raise ArgumentTypeError(
-            "A path is a string.", expected="'backbone/conv2d', 'shared@2'", got=f"{type(path).__name__}: {path!r}"
+            "A path is a string.",
+            expected="'backbone/conv2d', 'shared@2'",
+            got=f"{type(path).__name__}: {path!r}",
+            repair="model.layers, which has them in order; model.to_torch() for torch's tools" if position else None,
         )
     *parents, last = path.split("/")
     last, _, output = last.partition(":")

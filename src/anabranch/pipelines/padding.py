@@ -59,7 +59,7 @@ def pad_sequences(
             "A string does not pad numbers.", got=f"dtype={dtype!r}, value={value!r}", repair="dtype=object for strings"
         )
     first = next((row for row in rows if len(row)), ())
-    inner = np.asarray(first).shape[1:] if len(first) else ()
+    inner = _shape_inside(first)
     width = max(map(len, rows), default=0) if maxlen is None else maxlen
     if width < 0:
         raise ArgumentError("maxlen must be an integer ≥ 0 or None.", got=str(maxlen))
@@ -81,6 +81,18 @@ def pad_sequences(
         if len(part):
             found[index, width - len(part) if padding == "pre" else 0 :][: len(part)] = part
     return found
+
+
+def _shape_inside(row: Sequence[Any]) -> tuple[int, ...]:
+    """Return the shape of a sequence's elements, which is () of an empty one."""
+    import numpy as np
+
+    try:
+        return np.asarray(row).shape[1:] if len(row) else ()
+    except ValueError as error:
+        raise ShapeError(
+            "A sequence has elements of several shapes.", expected="numbers, or arrays of one shape", got=shown(row)
+        ) from error
 
 
 def _dtype(given: object) -> np.dtype[Any]:

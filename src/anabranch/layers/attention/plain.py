@@ -10,7 +10,7 @@ from anabranch._arguments import to_boolean
 from anabranch._asked import has_shape
 from anabranch._errors import ArgumentTypeError, ShapeError
 from anabranch.graph import Shape, Spec, Weight
-from anabranch.graph.shapes import same
+from anabranch.graph.shapes import broadcast, same, stretches
 from anabranch.layers import fields
 from anabranch.layers.regularization import Drawing
 from anabranch.ops import _kernels as kernels
@@ -50,7 +50,7 @@ class Weighing(Drawing):
             raise ShapeError("There is one value for each key.", got=f"{value} and {key}")
         if not same(query[-1:], key[-1:]):
             raise ShapeError("Queries and keys have one number of channels.", got=f"{query} and {key}")
-        return (*query[:-1], value[-1])
+        return (*broadcast(query[:-2], value[:-2]), query[-2], value[-1])
 
     def compute_output_spec(
         self, inputs: Sequence[Symbol], mask: Sequence[Symbol | None] | None = None, training: bool | None = None,
@@ -66,7 +66,10 @@ class Weighing(Drawing):
         to_boolean(use_causal_mask, "use_causal_mask", self)
         shapes = [x.shape for x in inputs]
         output = Spec(self.compute_output_shape(shapes), self.compute_dtype)
-        return (output, Spec((*shapes[0][:-1], shapes[1][-2]), self.compute_dtype)) if return_attention_scores else output
+        for name, given, shape in zip(("queries", "values"), mask or (), shapes, strict=False):
+            if has_shape(given) and stretches(tuple(given.shape), shape[:-1]):
+                raise ShapeError(f"A mask of {name} has one value for each.", expected=str(shape[:-1]), got=str(given.shape))
+        return (output, Spec((*output.shape[:-1], shapes[1][-2]), self.compute_dtype)) if return_attention_scores else output
 
     def call(
         self, inputs: Sequence[Tensor], mask: Masks | None = None, training: bool = False,

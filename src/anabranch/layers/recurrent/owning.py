@@ -6,7 +6,7 @@ import copy
 import operator
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
-from anabranch import runtime
+from anabranch import _tree, runtime
 from anabranch._errors import ArgumentError
 from anabranch.config import DTypePolicy
 from anabranch.graph import Shape
@@ -107,3 +107,7 @@ class Owning(RNN):
         """Build the cell for one step, and make the states that ``stateful`` needs."""
         check_rank(input_shape, 3 + self.cell.rank, self.axes)
         super().build(input_shape)
+
+    def _specs(self, shape: Shape) -> _tree.Nest:
+        check_rank(shape, 3 + self.cell.rank, self.axes)
+        return super()._specs(shape)
