@@ -21,6 +21,8 @@ ABSENT = {
         for name in (
             "forward", "apply", "get_submodule", "get_parameter", "get_buffer", "register_forward_hook",
             "register_forward_pre_hook", "register_full_backward_hook", "to_empty", "share_memory",
+            # what torch's own tools ask a module, such as torch.nn.utils.prune
+            "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
         )
     },
     "register_buffer": "self.add_weight(…, trainable=False)",

@@ -50,7 +50,7 @@ _LACKED = (
     "quantize", "quantized_build", "quantized_call", "forward", "apply",
     "get_submodule", "get_parameter", "get_buffer", "register_forward_hook", "register_forward_pre_hook",
     "register_full_backward_hook", "to_empty", "share_memory", "register_buffer", "register_parameter", "register_module",
-    "add_module",
+    "add_module", "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
 )  # fmt: skip
 """What people ask layers for in vain; ``absent`` names the way to each."""
 _DTYPES = (*DTYPES, "uint16", "uint32", "uint64", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2")  # of weights

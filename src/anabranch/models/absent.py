@@ -9,6 +9,7 @@ _OF_MODULES = frozenset((
     "get_submodule", "get_parameter", "get_buffer", "type", "to_empty", "register_forward_hook",
     "register_forward_pre_hook", "register_full_backward_hook", "register_full_backward_pre_hook",
     "register_state_dict_post_hook", "register_load_state_dict_post_hook",
+    "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
 ))  # fmt: skip
 _OF_KERAS = {
     **dict.fromkeys(("quantized_build", "quantized_call"), "model.quantize(mode)"),
