@@ -214,9 +214,14 @@ def is_integer(value: object) -> TypeGuard[int]:
     """
     if type(value) is int:
         return -GREATEST <= value < GREATEST
-    if value is None or isinstance(value, bool) or not answers(value, "__index__"):
+    if value is None or isinstance(value, bool) or not answers(value, "__index__") or _is_truth(value):
         return False
     return not _is_read(value) or _converts(value, operator.index)
+
+
+def _is_truth(value: object) -> bool:
+    """Return whether a value is a boolean of NumPy's, which NumPy 1 takes for an index."""
+    return type(value).__name__ in ("bool_", "bool") and is_from(type(value), "numpy")
 
 
 def _is_read(value: object) -> bool:

@@ -402,7 +402,7 @@ def test_perspective_leads_the_points_to_where_they_came_from() -> None:
     found = ops.image.perspective_transform(columns, start, end)[..., 0]
     at = found[torch.arange(512)[:, None], end[..., 1], end[..., 0]]
     error = (at - start[..., 0]).abs().amax(1)
-    assert error.nanmedian() < 3e-6  # NaN where three ends are in one line
+    assert error.nanmedian() < 6e-6  # NaN where three ends are in one line
 
 
 def test_a_border_of_bins_that_should_be_0_is_0() -> None:

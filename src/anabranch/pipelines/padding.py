@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 from anabranch._arguments import checked
-from anabranch._asked import has_shape, is_without_values, on_host, shown
+from anabranch._asked import answers, has_shape, is_without_values, on_host, shown
 from anabranch._errors import ArgumentError, ArgumentTypeError, ShapeError, unknown
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def _dtype(given: object) -> np.dtype[Any]:
     import numpy as np
 
     try:
-        if not isinstance(given, (str, type, np.dtype)):
+        other = isinstance(given, type) and answers(given, "dtype") and not issubclass(given, np.generic)  # NumPy 1 takes it
+        if other or not isinstance(given, (str, type, np.dtype)):
             raise TypeError
         return np.dtype(given)
     except (TypeError, ValueError) as error:  # the latter of a class that has a dtype
