@@ -11,7 +11,7 @@ from anabranch import _tree, runtime
 from anabranch._errors import AnabranchError
 from anabranch.engine.programs import Program, place_weights
 from anabranch.graph import AnyModel, Operation
-from anabranch.runtime.dynamo import outside_of_dynamo, run_while_compiling
+from anabranch.runtime.dynamo import FOLLOWS, outside_of_dynamo, run_while_compiling
 from anabranch.runtime.masks import shows_mask
 
 
@@ -81,7 +81,7 @@ def _prepare(model: Compiled, nest: _tree.Nest, given: bool | None, state: objec
 def call(model: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _tree.Nest:
     """Return what a model gives, as torch.compile follows it; where that cannot, the call is left to Python."""
     training = kwargs.get("training")
-    if len(args) != 1 or len(kwargs) != (training is not None):
+    if not FOLLOWS or len(args) != 1 or len(kwargs) != (training is not None):
         return outside_of_dynamo(model, args, kwargs)
     leaves: list[Any] = []
     nest = _numbered(args[0], leaves)

@@ -45,7 +45,7 @@ from .layouts import (
     in_keras_order as in_keras_order,
     remember as remember,
 )
-from .made_in_call import building as building, made_in_call as made_in_call, parameter_made_in_call as parameter_made_in_call
+from .making import building as building, made_in_call as made_in_call, parameter_made_in_call as parameter_made_in_call
 from .masking import (
     carried as carried,
 )

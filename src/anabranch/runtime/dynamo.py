@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 C = TypeVar("C", bound=Callable[..., Any])
+FOLLOWS = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 13)
+"""Whether torch.compile can follow a model's call: that of torch 2.6 knows too little of Python, later ones were not tried."""
 
 
 class Computing(Protocol):
@@ -33,7 +35,8 @@ def run_while_compiling(function: C) -> C:
 @run_while_compiling
 def _prepare() -> None:
     if _outside.call is None:
-        _outside.call = torch.compiler.disable(_computed, reason=_REASON)  # type: ignore[no-untyped-call]  # in torch
+        why = {"reason": _REASON} if FOLLOWS else {}
+        _outside.call = torch.compiler.disable(_computed, **why)  # type: ignore[no-untyped-call]  # in torch
 
 
 _REASON = (

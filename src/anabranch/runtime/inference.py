@@ -28,7 +28,7 @@ from anabranch.runtime import state
 from anabranch.runtime.arrays import DTYPES, NAMES, as_constant, dtype_of
 from anabranch.runtime.devices import device
 from anabranch.runtime.judge import Judge
-from anabranch.runtime.made_in_call import RefusingNew
+from anabranch.runtime.making import RefusingNew
 from anabranch.runtime.masks import Edge
 from anabranch.runtime.third_party import unchanged_buffers
 from anabranch.runtime.weights import realize
