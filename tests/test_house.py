@@ -23,7 +23,6 @@ from typing import Any
 import pytest
 
 import anabranch
-from anabranch._lazy import listed
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "anabranch"
@@ -286,14 +285,6 @@ def test_asked_by_name(measure: str, pattern: str) -> None:
 
 
 # Sizes.
-
-
-def test_no_module_is_called_like_a_name_that_its_package_shows() -> None:
-    """Which of the two a package has would depend on what was imported first."""
-    for stub in SOURCE.rglob("__init__.pyi"):
-        modules = {path.stem for path in stub.parent.glob("*.py")}
-        shown = {name for names in listed(stub.read_text())[1].values() for name in names}
-        assert not modules & shown, stub
 
 
 def test_files_are_short() -> None:

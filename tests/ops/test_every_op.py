@@ -185,7 +185,6 @@ class Inside(layers.Layer):
     def __init__(self, case: Op) -> None:
         super().__init__()
         self.case = case
-        self._takes_integers_ = True
 
     def call(self, given: list[Any]) -> Any:
         values = iter([torch.clone(value) for value in given])
