@@ -44,12 +44,32 @@ class Layer(Protocol):
         """Compute."""
 
 
-class Substitution:
-    """The values of weights for a block, in torch's layout, and what calls inside it write and add to the loss: a tracer."""
+class Replacing:
+    """What tracers have in common that compute with other values of weights: the values, and what calls add to the loss."""
 
     def __init__(self, values: Mapping[Weight, torch.Tensor]) -> None:
         self.values = dict(values)
         self.losses: list[torch.Tensor] = []
+
+    def loss(self, value: torch.Tensor | Proxy | float) -> None:
+        """Take a loss that a layer adds."""
+        self.losses.append(as_tensor(value))
+
+    def inner_call(
+        self, layer: Operation, args: tuple[object, ...], kwargs: dict[str, object], edges: Sequence[Edge]
+    ) -> tuple[Any, list[object]] | None:
+        """Have the layers inside another called as they are."""
+        return None
+
+    def ran(self, layer: Operation, result: _tree.Nest) -> None:
+        """Take the penalty on what a layer gave."""
+        if layer.activity_regularizer is not None:
+            for value in _tree.leaves(result):
+                self.loss(layer.activity_regularizer(value) / max(value.shape[0], 1))
+
+
+class Substitution(Replacing):
+    """The values of weights for a block, in torch's layout, and what calls inside it write and add to the loss: a tracer."""
 
     def weight(self, weight: Weight) -> torch.Tensor:
         """Return the value of a weight; of one that was given none, its own, or a copy where calls may change it in place."""
@@ -69,24 +89,8 @@ class Substitution:
         replaced = {name: known[id(tensor)] for name, tensor in held if id(tensor) in known}
         return torch.func.functional_call(module, replaced, args, kwargs)
 
-    def loss(self, value: torch.Tensor | Proxy | float) -> None:
-        """Take a loss that a layer adds."""
-        self.losses.append(as_tensor(value))
-
     def watch(self, metric: state.Watched, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         """Leave a metric as it is."""
-
-    def inner_call(
-        self, layer: Operation, args: tuple[object, ...], kwargs: dict[str, object], edges: Sequence[Edge]
-    ) -> tuple[Any, list[object]] | None:
-        """Have the layers inside another called as they are."""
-        return None
-
-    def ran(self, layer: Operation, result: _tree.Nest) -> None:
-        """Take the penalty on what a layer gave."""
-        if layer.activity_regularizer is not None:
-            for value in _tree.leaves(result):
-                self.loss(layer.activity_regularizer(value) / max(value.shape[0], 1))
 
 
 @contextlib.contextmanager

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
-from torch.fx.proxy import Proxy
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
@@ -15,8 +13,7 @@ from anabranch._asked import shown
 from anabranch._errors import ArgumentError, ShapeError
 from anabranch.graph import Operation, Weight
 from anabranch.runtime import state
-from anabranch.runtime.arrays import as_tensor
-from anabranch.runtime.masks import Edge
+from anabranch.runtime.stateless import Replacing
 from anabranch.runtime.third_party import known_weight
 from anabranch.runtime.weights import realize
 
@@ -45,17 +42,16 @@ class Tensors(dict[str, torch.Tensor]):
         )  # fmt: skip
 
 
-class _Swapped(TorchFunctionMode):  # type: ignore[misc]  # torch leaves its modes untyped
+class _Swapped(TorchFunctionMode, Replacing):  # type: ignore[misc]  # torch leaves its modes untyped
     """The values of weights while some are swapped: a tracer. What calls write goes into these values, as in torch.
 
     As a mode it gives functions of torch the values of parameters that a user's ``call`` reads from attributes.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.values: dict[Weight, torch.Tensor] = {}
+        TorchFunctionMode.__init__(self)
+        Replacing.__init__(self, {})
         self.held: dict[int, torch.Tensor] = {}  # by the parameter of torch's in whose place it is
-        self.losses: list[torch.Tensor] = []
 
     def __torch_function__(
         self,
@@ -83,24 +79,13 @@ class _Swapped(TorchFunctionMode):  # type: ignore[misc]  # torch leaves its mod
         """Call a third-party module, whose own parameters torch has swapped."""
         return module(*args, **kwargs)
 
-    def loss(self, value: torch.Tensor | Proxy | float) -> None:
-        """Take a loss that a layer adds."""
-        self.losses.append(as_tensor(value))
-
     def watch(self, metric: state.Watched, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         """Update a metric."""
         metric.update_state(*args, **kwargs)
 
-    def inner_call(
-        self, layer: Operation, args: tuple[object, ...], kwargs: dict[str, object], edges: Sequence[Edge]
-    ) -> tuple[Any, list[object]] | None:
-        """Have the layers inside another called as they are."""
-        return None
-
     def ran(self, layer: Operation, result: _tree.Nest) -> None:
         """Store what a layer adds to the loss with the layer."""
-        if layer.activity_regularizer is not None:
-            self.losses += [layer.activity_regularizer(each) / max(each.shape[0], 1) for each in _tree.leaves(result)]
+        super().ran(layer, result)
         for loss in self.losses:
             state.hold_loss(layer, loss)
         self.losses = []
