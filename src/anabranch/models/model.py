@@ -438,8 +438,7 @@ class Model(Views, Stored):
                 torch.Size([3, 2])
             """
             graph = self._need_graph_()
-            given = self._bind_inputs_(inputs)
-            given, graph, _ = implicit.fed(self._host_part_, given, graph, [])
+            given, graph, _ = implicit.fed(self._host_part_, self._bind_inputs_(inputs), graph, [])
             for value in given:
                 if not has_shape(value) and not (value is None and optional_inputs(self)):
                     raise wrong_value(value, "a tensor for each input")
