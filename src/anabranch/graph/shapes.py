@@ -28,6 +28,15 @@ def same_but_batch(a: Shape, b: Shape) -> bool:
     return len(a) == len(b) and same(a[1:], b[1:])
 
 
+def agreed(*shapes: Iterable[int | None]) -> Shape:
+    """Return the sizes that shapes of one number of axes have in common, None where they differ.
+
+    >>> agreed((2, 3), (2, 4))
+    (2, None)
+    """
+    return tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes, strict=True))
+
+
 def broadcast(a: Shape, b: Shape) -> Shape:
     """Return the shape of an element-wise result: sizes align from the right, 1 stretches.
 

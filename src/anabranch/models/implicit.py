@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from anabranch import _tree, runtime
 from anabranch._asked import has_shape, shown
 from anabranch._errors import AnabranchError, ArgumentTypeError
-from anabranch.graph import Graph, Shape, Spec, Tensor, call_site, map_specs, spec_leaves
+from anabranch.graph import Graph, Spec, Tensor, call_site, map_specs, spec_leaves
 from anabranch.graph.arrays import ArrayLike
-from anabranch.graph.shapes import map_shapes, same_but_batch
+from anabranch.graph.shapes import agreed, map_shapes, same_but_batch
 from anabranch.layers.base import Layer
 from anabranch.layers.core import Input
 from anabranch.registry import Json
@@ -83,17 +83,13 @@ def opened(before: _tree.Nest, specs: _tree.Nest) -> _tree.Nest:
         return None
     if all(same_but_batch(b.shape, a.shape) for a, b in zip(old, new, strict=True)):
         return before
-    found = iter([Spec(_common(a.shape, b.shape), a.dtype) for a, b in zip(old, new, strict=True)])
+    found = iter([Spec(agreed(a.shape, b.shape), a.dtype) for a, b in zip(old, new, strict=True)])
     return map_specs(lambda _: next(found), before)
 
 
 def inputs_for(specs: _tree.Nest) -> _tree.Nest:
     """Return an Input for each spec, in their nest."""
     return map_specs(lambda spec: Input(batch_shape=spec.shape, dtype=spec.dtype), specs)
-
-
-def _common(one: Shape, other: Shape) -> Shape:
-    return tuple(a if a == b else None for a, b in zip(one, other, strict=True))
 
 
 def _made(model: Layer, specs: object) -> Graph:

@@ -16,6 +16,7 @@ from anabranch._errors import ArgumentError, ArgumentTypeError, EngineError, Out
 from anabranch.graph import Shape
 from anabranch.graph.arrays import is_numpy
 from anabranch.graph.rules import fits_int32, is_float
+from anabranch.graph.shapes import agreed
 from anabranch.ops._torch import fakes, fx, np, torch
 from anabranch.ops._types import Axes, Tensor, TensorLike
 
@@ -331,7 +332,7 @@ def _found(value: fx.Proxy) -> Spec:
     runtime.silence_fakes()
     try:
         runs = [_run(value.node, root, which) for which in range(len(runtime.UNKNOWN))]
-        found = _common(*(values[value.node].shape for values in runs)), str(runs[0][value.node].dtype).removeprefix("torch.")
+        found = agreed(*(values[value.node].shape for values in runs)), str(runs[0][value.node].dtype).removeprefix("torch.")
     except Exception as error:
         raise EngineError("The shape of a value is not known while a model is traced.") from error
     for node in runs[0]:
@@ -339,10 +340,6 @@ def _found(value: fx.Proxy) -> Spec:
             node.meta[_RUN] = [(tuple(values[node].shape), values[node].dtype) for values in runs]
     value.node.meta["shape"], value.node.meta["dtype"] = found
     return found
-
-
-def _common(first: Sequence[int], second: Sequence[int]) -> Shape:
-    return tuple(m if m == n else None for m, n in zip(first, second, strict=True))
 
 
 def _run(wanted: fx.Node, root: object, which: int) -> dict[fx.Node, Tensor]:
@@ -367,7 +364,7 @@ def _run(wanted: fx.Node, root: object, which: int) -> dict[fx.Node, Tensor]:
 def _stand_in(node: fx.Node, which: int) -> Tensor | None:
     """Return a tensor of a node's sizes, those of an earlier run where there was one; None where it must be run."""
     noted, place = _noted(node), runtime.device()
-    if (run := node.meta.get(_RUN)) and (noted is None or noted[0] == _common(*(sizes for sizes, _ in run))):
+    if (run := node.meta.get(_RUN)) and (noted is None or noted[0] == agreed(*(sizes for sizes, _ in run))):
         return torch.empty(run[which][0], dtype=run[which][1], device=place)
     if noted is None:
         return None

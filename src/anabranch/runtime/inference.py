@@ -24,6 +24,7 @@ from anabranch._errors import AnabranchError, DtypeError, EngineError
 from anabranch.graph import Operation, Shape, Spec, Tensor, Weight
 from anabranch.graph.arrays import ArrayLike
 from anabranch.graph.records import MaskedSpec
+from anabranch.graph.shapes import agreed
 from anabranch.runtime import state
 from anabranch.runtime.arrays import DTYPES, NAMES, as_constant, dtype_of
 from anabranch.runtime.devices import device
@@ -204,8 +205,7 @@ def _specs(runs: list[Run], what: str) -> _tree.Nest:
     others = zip(*(_tree.leaves(result) for result, _ in runs[1:]), strict=True)
 
     def spec(tensor: torch.Tensor) -> Spec:
-        columns = zip(tensor.shape, *(other.shape for other in next(others)), strict=True)
-        shape = tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in columns)
+        shape = agreed(tensor.shape, *(other.shape for other in next(others)))
         if tensor.dtype not in NAMES:
             raise DtypeError(
                 f"{what} gave {str(tensor.dtype).removeprefix('torch.')}, which no tensor between layers may be.",
